@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rules for received objects, with git's message ids (git-fsck(1), fsck.h). Rules that protect who
+ * clones (paths that leave the tree, .git spellings, bad headers, hostile .gitmodules) refuse; mere
+ * hygiene of old histories (zero-padded modes, missing space before an e-mail, ...) warns.
+ */
+#ifndef PACKHORSE_FSCK_H
+#define PACKHORSE_FSCK_H
+
+#include <packhorse/object.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum ph_fsck_severity { PH_FSCK_OK, PH_FSCK_WARN, PH_FSCK_ERROR };
+
+/*
+ * Called for every finding. id is git's camelCase id, a static string. What is found last with the
+ * highest severity decides ph_fsck_object's return.
+ */
+typedef void (*ph_fsck_report)(void *user, enum ph_fsck_severity severity, const char *id);
+
+/*
+ * What a tree tells about blobs that need a look of their own: a .gitmodules or .gitattributes file
+ * (in every spelling that a file system may take for it). The caller gathers these ids and hands
+ * the blobs to ph_fsck_blob.
+ */
+enum ph_fsck_blob_kind { PH_FSCK_GITMODULES = 1, PH_FSCK_GITATTRIBUTES = 2 };
+typedef enum ph_status (*ph_fsck_special)(void *user, enum ph_fsck_blob_kind kind,
+                                          const struct ph_oid *oid);
+
+struct ph_fsck {
+	enum ph_hash_algo algo;
+	void *user;
+	ph_fsck_report report;   /* may be NULL */
+	ph_fsck_special special; /* may be NULL */
+};
+
+/* Commit, tree or tag. PH_OK (maybe with warnings), PH_ERR_FSCK, or special's error. */
+PH_API enum ph_status ph_fsck_object(const struct ph_fsck *fsck, enum ph_object_type type,
+                                     const void *data, size_t size);
+/*
+ * A blob that a tree calls .gitmodules or .gitattributes. type is what the id really names:
+ * anything but a blob is an error. data may be NULL when size is over PH_FSCK_SPECIAL_BYTES_MAX:
+ * refused.
+ */
+#define PH_FSCK_SPECIAL_BYTES_MAX (100u << 20)
+PH_API enum ph_status ph_fsck_blob(const struct ph_fsck *fsck, enum ph_fsck_blob_kind kind,
+                                   enum ph_object_type type, const void *data, uint64_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reachability: which objects answer a fetch, whether a push is connected, what a client may have.
+ *
+ * A walk selects all objects reachable from its wants and not from its haves, as
+ * `git rev-list --objects wants --not haves` does. Commits are walked by date; both colours spread
+ * until only uninteresting commits are left. At the edge the trees of uninteresting commits are
+ * walked too, so that objects the other side has are neither sent nor missed as thin bases. State
+ * is one byte an object of the source, no matter how long the history is. No recursion.
+ */
+#ifndef PACKHORSE_WALK_H
+#define PACKHORSE_WALK_H
+
+#include <packhorse/reader.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A partial clone's filter. Objects wanted by id are sent whatever it says. */
+enum ph_filter_kind { PH_FILTER_NONE, PH_FILTER_BLOB_NONE };
+struct ph_filter {
+	enum ph_filter_kind kind;
+};
+/* From a filter-spec (git-rev-list --filter). PH_ERR_UNSUPPORTED for one that is not built. */
+PH_API enum ph_status ph_filter_parse(struct ph_filter *out, const char *spec, size_t len);
+
+struct ph_walk;
+
+struct ph_walk_options {
+	const struct ph_source *source;
+	const struct ph_alloc *alloc;
+	const struct ph_limits *limits;
+	struct ph_filter filter;
+	/* Check that blobs exist too and stop at the first object that does not: PH_ERR_MISSING.
+	 * Without it a missing object is PH_ERR_CORRUPT. Submodule entries are never looked for. */
+	bool connectivity;
+};
+
+PH_MUST_CHECK PH_API enum ph_status ph_walk_new(struct ph_walk **out,
+                                                const struct ph_walk_options *options);
+PH_API void ph_walk_free(struct ph_walk *walk);
+/* A tip of any type; tags are selected and followed. PH_ERR_NOT_FOUND when it is not there. */
+PH_MUST_CHECK PH_API enum ph_status ph_walk_want(struct ph_walk *walk, const struct ph_oid *oid);
+/* The other side has this and all it reaches. Unknown objects: PH_ERR_NOT_FOUND, ignore it. */
+PH_MUST_CHECK PH_API enum ph_status ph_walk_have(struct ph_walk *walk, const struct ph_oid *oid);
+/*
+ * Treat this commit as one without parents (a shallow boundary), on both colours. PH_OK also for
+ * one that is not there: it is never met.
+ */
+PH_MUST_CHECK PH_API enum ph_status ph_walk_graft(struct ph_walk *walk, const struct ph_oid *oid);
+/* PH_AGAIN, PH_OK, PH_ERR_MISSING, PH_ERR_CORRUPT, PH_ERR_LIMIT, ... */
+PH_MUST_CHECK PH_API enum ph_status ph_walk_run(struct ph_walk *walk, uint32_t *budget);
+PH_API const struct ph_error *ph_walk_error(const struct ph_walk *walk);
+
+/* After PH_OK. */
+PH_API uint32_t ph_walk_count(const struct ph_walk *walk); /* objects selected */
+PH_API bool ph_walk_selected(const struct ph_walk *walk, struct ph_loc loc);
+/* The other side is known to have it: good as a thin base. */
+PH_API bool ph_walk_had(const struct ph_walk *walk, struct ph_loc loc);
+/* Adds one object to the selection (include-tag). No effect when selected or had. */
+PH_API void ph_walk_select(struct ph_walk *walk, struct ph_loc loc);
+
+/*
+ * Depth: for `deepen N`. From the wants, commits at distance N (a want is at distance 1), shortest
+ * path over all, become the boundary. PH_DEPTH_INFINITE reports no boundary of ours.
+ */
+#define PH_DEPTH_INFINITE 0x7fffffffu
+
+struct ph_depth;
+
+PH_MUST_CHECK PH_API enum ph_status ph_depth_new(struct ph_depth **out,
+                                                 const struct ph_source *source,
+                                                 const struct ph_alloc *alloc,
+                                                 const struct ph_limits *limits, uint32_t depth);
+PH_API void ph_depth_free(struct ph_depth *depth);
+/* Tags are peeled; what is not a commit is ignored. PH_ERR_NOT_FOUND when it is not there. */
+PH_MUST_CHECK PH_API enum ph_status ph_depth_want(struct ph_depth *depth, const struct ph_oid *oid);
+/* The repository itself is shallow here. PH_OK also when it is not there. */
+PH_MUST_CHECK PH_API enum ph_status ph_depth_boundary(struct ph_depth *depth,
+                                                      const struct ph_oid *oid);
+PH_MUST_CHECK PH_API enum ph_status ph_depth_run(struct ph_depth *depth, uint32_t *budget);
+/* After PH_OK: iterate boundary commits, *cursor starting at 0; PH_END. Order: by id. */
+PH_API enum ph_status ph_depth_next(const struct ph_depth *depth, uint32_t *cursor,
+                                    struct ph_oid *out);
+/* Whether a commit lies within the depth but is not on the boundary (so its parents go too). */
+PH_API bool ph_depth_inside(const struct ph_depth *depth, const struct ph_oid *oid);
+PH_API bool ph_depth_is_boundary(const struct ph_depth *depth, const struct ph_oid *oid);
+
+/*
+ * Reach: whether every target is reachable from the tips. Commits are walked by date, each with its
+ * tree when a target is not a commit; it stops as soon as all are found.
+ */
+struct ph_reach;
+
+PH_MUST_CHECK PH_API enum ph_status ph_reach_new(struct ph_reach **out,
+                                                 const struct ph_source *source,
+                                                 const struct ph_alloc *alloc,
+                                                 const struct ph_limits *limits);
+PH_API void ph_reach_free(struct ph_reach *reach);
+/* Tips that are not there are ignored. */
+PH_MUST_CHECK PH_API enum ph_status ph_reach_tip(struct ph_reach *reach, const struct ph_oid *oid);
+/* PH_ERR_NOT_FOUND when the source does not have it. */
+PH_MUST_CHECK PH_API enum ph_status ph_reach_target(struct ph_reach *reach,
+                                                    const struct ph_oid *oid);
+/* PH_AGAIN; PH_OK all found; PH_ERR_NOT_FOUND, with the first target not found in *missing. */
+PH_MUST_CHECK PH_API enum ph_status ph_reach_run(struct ph_reach *reach, uint32_t *budget,
+                                                 struct ph_oid *missing);
+
+/*
+ * Cut: for `ready`. Whether each want reaches at least one of the commons, walking no commit older
+ * than the oldest common. Wants that are not commits, nor tags of one, count only when they are a
+ * common themselves.
+ */
+struct ph_cut;
+
+PH_MUST_CHECK PH_API enum ph_status ph_cut_new(struct ph_cut **out, const struct ph_source *source,
+                                               const struct ph_alloc *alloc,
+                                               const struct ph_limits *limits);
+PH_API void ph_cut_free(struct ph_cut *cut);
+PH_MUST_CHECK PH_API enum ph_status ph_cut_want(struct ph_cut *cut, const struct ph_oid *oid);
+/*
+ * The client has it: it and, for a commit, its parents are common. Again and again, as haves come
+ * in. *was_known tells that it was common before, by an earlier have or as one's parent.
+ * PH_ERR_NOT_FOUND when the source does not have it.
+ */
+PH_MUST_CHECK PH_API enum ph_status ph_cut_common(struct ph_cut *cut, const struct ph_oid *oid,
+                                                  bool *was_known);
+/* *ready is whether the server can cut. PH_AGAIN: call again before adding more. */
+PH_MUST_CHECK PH_API enum ph_status ph_cut_run(struct ph_cut *cut, uint32_t *budget, bool *ready);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

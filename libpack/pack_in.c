@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A pack coming in: creation and end, the two calls that do the work, budget and errors. write
+ * feeds the parser; run walks through the states behind the trailer, each of which does a step that
+ * is bounded and says in in->state what comes next. An error is final and stays in in->error.
+ */
+#include "pack_in_int.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define ENTRIES_MIN 256u
+
+enum ph_status ph__in_window(struct ph_pack_in *in, uint8_t **buffer)
+{
+	if (!*buffer)
+		*buffer = ph_mem_alloc(in->options.alloc, PH__IN_WINDOW_BYTES);
+	return *buffer ? PH_OK : PH_ERR_NOMEM;
+}
+
+enum ph_status ph_pack_in_new(struct ph_pack_in **out, const struct ph_pack_in_options *options)
+{
+	struct ph_pack_in *in = ph_mem_zalloc(options->alloc, 1, sizeof(*in));
+	enum ph_status status;
+
+	assert(options->run->size == 0);
+	assert(options->index->size == 0);
+	assert(!options->base || options->base->algo == options->algo);
+	if (!in)
+		return PH_ERR_NOMEM;
+	in->state = PH__IN_HEADER;
+	in->options = *options;
+	in->hash_bytes = ph_hash_bytes(options->algo);
+	in->error.what = "";
+	in->scratch_in_at = options->scratch->size;
+	ph_hash_init(&in->pack_hash, options->algo);
+	ph__in_fsck_init(in);
+	status = ph__in_window(in, &in->collected);
+	if (status == PH_OK)
+		status = ph__in_window(in, &in->window);
+	if (status == PH_OK)
+		status = ph_inflate_new(&in->inflate, options->alloc);
+	if (status != PH_OK) {
+		ph_pack_in_free(in);
+		return status;
+	}
+	*out = in;
+	return PH_OK;
+}
+
+void ph_pack_in_free(struct ph_pack_in *in)
+{
+	const struct ph_alloc *alloc;
+
+	if (!in)
+		return;
+	alloc = in->options.alloc;
+	ph__in_stack_clear(in);
+	ph__in_blob_release(in, &in->make.blob);
+	ph__in_blob_release(in, &in->other);
+	ph_inflate_free(in->inflate);
+	ph_deflate_free(in->deflate);
+	ph_mem_free(alloc, in->stack);
+	ph_mem_free(alloc, in->spare);
+	ph_mem_free(alloc, in->records);
+	ph_mem_free(alloc, in->nodes);
+	ph_mem_free(alloc, in->order);
+	ph_mem_free(alloc, in->buckets);
+	ph_mem_free(alloc, in->sort_starts);
+	ph_mem_free(alloc, in->collected);
+	ph_mem_free(alloc, in->window);
+	ph_mem_free(alloc, in->meta);
+	ph_mem_free(alloc, in->delta);
+	ph_mem_free(alloc, in->input);
+	ph_mem_free(alloc, in->scratch_out);
+	ph_mem_free(alloc, in->scratch_in);
+	ph_mem_free(alloc, in->specials);
+	ph_mem_free(alloc, in);
+}
+
+const struct ph_pack_in_stats *ph_pack_in_stats(const struct ph_pack_in *in)
+{
+	return &in->stats;
+}
+
+const struct ph_error *ph_pack_in_error(const struct ph_pack_in *in)
+{
+	return &in->error;
+}
+
+enum ph_status ph__in_fail(struct ph_pack_in *in, enum ph_status status, const char *what,
+                           const struct ph_oid *oid)
+{
+	_Static_assert(sizeof(in->error.detail) > PH_OID_HEX_MAX, "an id fits");
+
+	assert(status < 0);
+	in->error.status = status;
+	in->error.offset = in->stats.bytes;
+	in->error.what = what;
+	in->error.detail[0] = '\0';
+	if (oid)
+		ph_oid_to_hex(in->error.detail, in->options.algo, oid);
+	return status;
+}
+
+void ph__in_charge(struct ph_pack_in *in, uint64_t bytes)
+{
+	in->uncharged += bytes;
+	ph_budget_spend(in->budget, in->uncharged / PH_BUDGET_UNIT_BYTES);
+	in->uncharged %= PH_BUDGET_UNIT_BYTES;
+}
+
+uint64_t ph__in_inflate_max(const struct ph_pack_in *in)
+{
+	const struct ph_limits *limits = in->options.limits;
+	uint64_t ratio = limits->inflate_ratio_max;
+	uint64_t product;
+
+	if (ratio > 0 && in->stats.bytes > UINT64_MAX / ratio)
+		return UINT64_MAX;
+	product = in->stats.bytes * ratio;
+	if (product > UINT64_MAX - limits->inflate_slack_bytes)
+		return UINT64_MAX;
+	return product + limits->inflate_slack_bytes;
+}
+
+/* The announced count is only a bound: room is made for what has come, and half as much again. */
+enum ph_status ph__in_grow(struct ph_pack_in *in, uint32_t count_max)
+{
+	uint64_t wanted = (uint64_t)in->cap + in->cap / 2 + ENTRIES_MIN;
+	uint32_t cap = wanted > count_max ? count_max : (uint32_t)wanted;
+	void *grown;
+
+	if (in->count < in->cap)
+		return PH_OK;
+	assert(in->count < count_max);
+	grown = ph_mem_resize(in->options.alloc, in->records, cap, sizeof(*in->records));
+	if (!grown)
+		return PH_ERR_NOMEM;
+	in->records = grown;
+	grown = ph_mem_resize(in->options.alloc, in->nodes, cap, sizeof(*in->nodes));
+	if (!grown)
+		return PH_ERR_NOMEM;
+	in->nodes = grown;
+	in->cap = cap;
+	return PH_OK;
+}
+
+/* Makes an error final; its place noted whatever it was. */
+static enum ph_status finish_failed(struct ph_pack_in *in, enum ph_status status)
+{
+	if (in->error.status != status)
+		ph__in_fail(in, status, ph_status_text(status), NULL);
+	in->state = PH__IN_FAILED;
+	return status;
+}
+
+enum ph_status ph_pack_in_write(struct ph_pack_in *in, const uint8_t *data, size_t len,
+                                size_t *used, uint32_t *budget)
+{
+	enum ph_status status = PH_OK;
+	size_t pos = 0;
+
+	*used = 0;
+	if (in->state == PH__IN_FAILED)
+		return in->error.status;
+	in->budget = budget;
+	while (status == PH_OK && pos < len && in->state <= PH__IN_TRAILER) {
+		if (*budget == 0)
+			status = PH_AGAIN;
+		else
+			status = ph__in_parse(in, data, len, &pos);
+	}
+	*used = pos;
+	if (status < 0)
+		return finish_failed(in, status);
+	return in->state > PH__IN_TRAILER ? PH_END : status;
+}
+
+static enum ph_status write_index(struct ph_pack_in *in)
+{
+	enum ph_status status =
+	        ph_index_write(in->options.index, in->options.algo, in->records, in->order,
+	                       in->count, in->options.run->size, &in->trailer);
+
+	if (status == PH_OK)
+		in->state = PH__IN_DONE;
+	return status;
+}
+
+static enum ph_status check_step(struct ph_pack_in *in)
+{
+	if (in->state == PH__IN_SORT)
+		return ph__in_sort(in);
+	if (in->state == PH__IN_EXISTING)
+		return ph__in_existing(in);
+	if (in->state == PH__IN_EXISTING_LOAD)
+		return ph__in_existing_load(in);
+	if (in->state == PH__IN_EXISTING_COMPARE)
+		return ph__in_existing_compare(in);
+	if (in->state == PH__IN_SPECIAL)
+		return ph__in_special(in);
+	if (in->state == PH__IN_SPECIAL_LOAD)
+		return ph__in_special_load(in);
+	assert(in->state == PH__IN_INDEX);
+	return write_index(in);
+}
+
+static enum ph_status thin_step(struct ph_pack_in *in)
+{
+	if (in->state == PH__IN_THIN)
+		return ph__in_thin(in);
+	if (in->state == PH__IN_APPEND)
+		return ph__in_append(in);
+	if (in->state == PH__IN_APPEND_LOAD)
+		return ph__in_append_load(in);
+	if (in->state == PH__IN_APPEND_WHOLE)
+		return ph__in_append_whole(in);
+	if (in->state == PH__IN_APPEND_COPY)
+		return ph__in_append_copy(in);
+	if (in->state == PH__IN_REHASH)
+		return ph__in_rehash(in);
+	return check_step(in);
+}
+
+static enum ph_status run_step(struct ph_pack_in *in)
+{
+	if (in->state == PH__IN_DESCEND)
+		return ph__in_descend(in);
+	if (in->state == PH__IN_MAKE)
+		return ph__in_making(in);
+	if (in->state == PH__IN_LOAD)
+		return ph__in_load(in);
+	if (in->state == PH__IN_ROOTS)
+		return ph__in_roots(in);
+	if (in->state == PH__IN_LINK)
+		return ph__in_link(in);
+	return thin_step(in);
+}
+
+enum ph_status ph_pack_in_run(struct ph_pack_in *in, uint32_t *budget)
+{
+	/* Calling it before write has returned PH_END is a mistake of the caller. */
+	assert(in->state > PH__IN_TRAILER);
+	if (in->state == PH__IN_FAILED)
+		return in->error.status;
+	in->budget = budget;
+	while (in->state != PH__IN_DONE) {
+		enum ph_status status;
+		if (*budget == 0)
+			return PH_AGAIN;
+		status = run_step(in);
+		if (status < 0)
+			return finish_failed(in, status);
+	}
+	return PH_OK;
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of pack-in share. The parts, in the order in which a pack meets them:
+ *
+ *   pack_in.c          public calls, errors, the dispatch of run
+ *   pack_in_parse.c    the stream: header, entries, trailer; bytes to the run sink
+ *   pack_in_resolve.c  deltas, family by family, over an explicit stack
+ *   pack_in_thin.c     bases that the pack lacks: found, used, appended
+ *   pack_in_stack.c    the stack of objects, and loading a stored object through it
+ *   pack_in_make.c     one object made from its entry: inflated, or its delta applied
+ *   pack_in_blob.c     an object's content in memory or in the scratch sink
+ *   pack_in_sort.c     records sorted by id, and searched
+ *   pack_in_check.c    fsck, and objects that exist already
+ *   pack_in_special.c  .gitmodules and .gitattributes
+ */
+#ifndef PACKHORSE_PACK_IN_INT_H
+#define PACKHORSE_PACK_IN_INT_H
+
+#include <packhorse/delta.h>
+#include <packhorse/hash.h>
+#include <packhorse/inflate.h>
+#include <packhorse/pack_in.h>
+
+#define PH__IN_NONE UINT32_MAX
+/* The pack number that stands for the pack that comes in; others are options->base's. */
+#define PH__IN_OWN UINT32_MAX
+
+/* Buffers: windows on the input, the run and the scratch, and what is collected for the sinks. */
+#define PH__IN_WINDOW_BYTES 65536u
+/* Read at once from the run, at least: families often lie together. */
+#define PH__IN_READ_BYTES_MIN 8192u
+/* The most that one step inflates, copies or hashes where it can stop. */
+#define PH__IN_STEP_BYTES 262144u
+/* Deltas and results up to this size take the direct way: in one step, in one buffer. */
+#define PH__IN_DIRECT_BYTES_MAX ((uint64_t)1 << 20)
+/* Entries looked at in one step of the passes over all of them. */
+#define PH__IN_STEP_ENTRIES 16384u
+/* A pack's header; an entry's header at its longest: two varints of 10 bytes, or one and an id. */
+#define PH__IN_PACK_HEADER_BYTES 12u
+#define PH__IN_ENTRY_HEADER_BYTES_MAX 42u
+/* One byte of header and the shortest zlib stream. */
+#define PH__IN_ENTRY_BYTES_MIN 9u
+/* A charge on the budget for what an entry costs beside its bytes. */
+#define PH__IN_ENTRY_CHARGE 512u
+/*
+ * Pieces that a large object in the scratch may consist of before the rest of it is copied there:
+ * 1 MiB of memory.
+ */
+#define PH__IN_EXTENTS_MAX 65536u
+/*
+ * Objects are made more than once when the cache overflows, and bases come out of the store's own
+ * chains. All that is made may be this many times what the inflate limit allows.
+ */
+#define PH__IN_WORK_FACTOR 16u
+/* Different .gitmodules and .gitattributes of one pack. A history has hundreds. */
+#define PH__IN_SPECIALS_MAX 262144u
+
+struct ph__in_extent {
+	uint64_t pos; /* in the object */
+	uint64_t at;  /* in the scratch */
+};
+
+/*
+ * Content of an object: in memory, or in pieces of the scratch. A single piece stands in the struct
+ * itself, so that it costs no memory and need never be dropped.
+ */
+struct ph__in_blob {
+	uint8_t *mem;
+	size_t cap;
+	uint64_t size;
+	struct ph__in_extent *extents; /* NULL for a single piece */
+	uint32_t extents_count, extents_cap;
+	uint64_t at; /* of a single piece */
+};
+
+/* An entry as stored, of this pack or of the base. */
+struct ph__in_stored {
+	uint32_t pack;
+	uint64_t offset, end;
+	uint64_t size;
+	enum ph_object_type type; /* the object's */
+	bool delta;
+};
+
+/* An entry's header, parsed. */
+struct ph__in_header {
+	enum ph_object_type type;
+	uint64_t size;
+	uint64_t distance;  /* OFS_DELTA */
+	struct ph_oid base; /* REF_DELTA */
+	uint32_t bytes;
+};
+
+/*
+ * Links of an entry, parallel to its record. While parsing, link is the number of an OFS_DELTA's
+ * base. Afterwards it is the next sibling among the children of one base, or, for an unresolved
+ * REF_DELTA, the next in its bucket. The heaviest child is first in its list and visited last, so
+ * that what has to be kept of the path is logarithmic.
+ */
+struct ph__in_node {
+	uint32_t child;
+	uint32_t link;
+	uint32_t weight; /* entries of its subtree; of a base that was added: depth of its family */
+};
+
+/* An object on the stack: the path from a whole object to the one at work. */
+struct ph__in_frame {
+	uint32_t entry;          /* the number whose children are visited, or NONE */
+	uint32_t pack, pos;      /* where its bytes are: OWN and its number, or in the base */
+	uint32_t cursor;         /* next child, or NONE */
+	struct ph__in_blob blob; /* may be absent: dropped, or not made yet */
+};
+
+struct ph__in_special {
+	struct ph_oid oid;
+	uint8_t kind;
+};
+
+enum ph__in_state {
+	PH__IN_HEADER,
+	PH__IN_ENTRY,
+	PH__IN_DATA,
+	PH__IN_TRAILER,
+	/* run */
+	PH__IN_LINK,
+	PH__IN_ROOTS,
+	PH__IN_DESCEND,
+	PH__IN_LOAD,
+	PH__IN_MAKE,
+	PH__IN_THIN,
+	PH__IN_APPEND,
+	PH__IN_APPEND_LOAD,
+	PH__IN_APPEND_WHOLE,
+	PH__IN_APPEND_COPY,
+	PH__IN_REHASH,
+	PH__IN_SORT,
+	PH__IN_EXISTING,
+	PH__IN_EXISTING_LOAD,
+	PH__IN_EXISTING_COMPARE,
+	PH__IN_SPECIAL,
+	PH__IN_SPECIAL_LOAD,
+	PH__IN_INDEX,
+	PH__IN_DONE,
+	PH__IN_FAILED
+};
+
+/* An object being made: see pack_in_make.c. */
+struct ph__in_make {
+	bool active;
+	bool apply;   /* a delta is applied; otherwise inflated */
+	bool hashing; /* its id is wanted */
+	bool keep;    /* its content is wanted */
+	bool begun;
+	bool ended; /* all of the zlib stream was inflated */
+	enum ph_object_type type;
+	uint32_t pack; /* the zlib stream: what is left of it */
+	uint64_t at, end;
+	uint64_t size;   /* of the object */
+	uint64_t done;   /* of it, made */
+	uint64_t hashed; /* of it, when it goes to memory */
+	const struct ph__in_blob *base;
+	struct ph_hash hash;
+	struct ph__in_blob blob;
+	struct ph_oid oid;
+	/* Applying: the delta's own stream through a window, and the instruction at work. */
+	uint64_t delta_size;
+	size_t pos, len; /* in in->delta */
+	struct ph_delta_op op;
+	uint32_t op_done;
+};
+
+enum ph__in_sort_phase { PH__IN_SORT_COUNT, PH__IN_SORT_PLACE, PH__IN_SORT_BUCKETS };
+
+struct ph_pack_in {
+	enum ph__in_state state;
+	struct ph_pack_in_options options;
+	struct ph_pack_in_stats stats;
+	struct ph_error error;
+	size_t hash_bytes;
+	uint32_t *budget;   /* of the call that runs */
+	uint64_t uncharged; /* bytes of work that make no whole unit yet */
+
+	/* Records first as received, then the bases added. */
+	struct ph_index_record *records;
+	struct ph__in_node *nodes;
+	uint32_t count, cap;
+	uint32_t *order; /* numbers of records by id */
+
+	/* Parsing. */
+	uint8_t head[PH__IN_ENTRY_HEADER_BYTES_MAX];
+	size_t head_len;
+	struct ph__in_header entry;
+	struct ph_hash pack_hash;
+	struct ph_hash hash;
+	uint64_t entry_done;   /* inflated of this entry */
+	uint64_t inflated;     /* of all, as they came */
+	uint64_t results;      /* bytes of the results of all deltas */
+	uint64_t work;         /* bytes made while resolving */
+	uint64_t run_offset;   /* bytes given to the run, with those collected */
+	uint64_t received_end; /* where the received entries end in the run */
+	uint8_t *collected;    /* for the run */
+	size_t collected_len;
+	uint8_t *meta; /* a commit, tree or tag as it inflates */
+	size_t meta_cap;
+	struct ph_inflate *inflate;
+	uint8_t *window; /* inflated bytes on their way */
+	struct ph_oid trailer;
+
+	/* Resolving. */
+	uint32_t *buckets;      /* unresolved REF_DELTAs and added bases, by base id */
+	uint32_t buckets_count; /* a power of two, or 0 */
+	uint64_t bucket_keys[5];
+	uint32_t ref_deltas; /* received */
+	uint32_t ref_left;   /* in buckets, with added bases */
+	uint32_t next;       /* where the pass over entries is */
+	struct ph__in_frame *stack;
+	uint32_t depth, stack_cap;
+	uint32_t root; /* the frame of the family's root */
+	uint32_t family_depth;
+	uint32_t lowest; /* no frame below has content */
+	uint64_t held;   /* bytes of memory in frames */
+	struct ph__in_make make;
+	uint32_t making;     /* the entry being made */
+	uint64_t memory_max; /* content up to this size goes to memory */
+	uint8_t *delta;
+	size_t delta_cap;
+	uint8_t *spare; /* one freed piece of memory, kept for the next object */
+	size_t spare_cap;
+
+	/* Bytes read back from the run or the base. */
+	uint8_t *input;
+	uint32_t input_pack;
+	uint64_t input_at;
+	size_t input_len;
+
+	/* The scratch: bytes not given to the sink yet, and a window on what was. */
+	uint8_t *scratch_out;
+	size_t scratch_out_len;
+	uint8_t *scratch_in;
+	uint64_t scratch_in_at;
+	size_t scratch_in_len;
+
+	/* Thin packs. */
+	uint32_t added_end; /* records of added bases, before those not needed are taken out */
+	struct ph_deflate *deflate;
+	struct ph__in_stored appended;
+	uint64_t append_at; /* in the stored entry, the loaded object or the run */
+
+	/* Sorting. */
+	enum ph__in_sort_phase sort_phase;
+	uint32_t *sort_starts;
+
+	/* Checks. */
+	struct ph_fsck fsck;
+	const struct ph_oid *fsck_oid;
+	const char *fsck_id;
+	struct ph__in_blob other; /* what the loaded object is compared with */
+	struct ph_loc other_loc;
+	bool other_loaded;
+	uint64_t compared;
+	struct ph__in_special *specials;
+	uint32_t specials_count, specials_cap;
+};
+
+/* ---- pack_in.c ---- */
+
+/* Notes what failed, and about which object (may be NULL); returns status. */
+enum ph_status ph__in_fail(struct ph_pack_in *in, enum ph_status status, const char *what,
+                           const struct ph_oid *oid);
+/* Charges bytes of work to the budget of the call. */
+void ph__in_charge(struct ph_pack_in *in, uint64_t bytes);
+/* How many bytes may come out of what has come in. */
+uint64_t ph__in_inflate_max(const struct ph_pack_in *in);
+/* Grows the tables of entries by at least one. PH_ERR_NOMEM. */
+enum ph_status ph__in_grow(struct ph_pack_in *in, uint32_t count_max);
+/* An array of PH__IN_WINDOW_BYTES in *buffer, if there is none yet. */
+enum ph_status ph__in_window(struct ph_pack_in *in, uint8_t **buffer);
+
+/* ---- pack_in_parse.c ---- */
+
+/* PH_OK, PH_AGAIN when data is too short, or PH_ERR_INVALID. */
+enum ph_status ph__in_header_parse(struct ph__in_header *out, enum ph_hash_algo algo,
+                                   const uint8_t *data, size_t len);
+enum ph_status ph__in_parse(struct ph_pack_in *in, const uint8_t *data, size_t len, size_t *pos);
+/* Appends to the run through the collecting buffer; the pack's hash sees the bytes. */
+enum ph_status ph__in_run_append(struct ph_pack_in *in, const uint8_t *data, size_t len);
+enum ph_status ph__in_run_flush(struct ph_pack_in *in);
+
+/* ---- pack_in_blob.c ---- */
+
+bool ph__in_blob_present(const struct ph__in_blob *blob);
+/* Memory for size bytes. PH_ERR_NOMEM. */
+enum ph_status ph__in_blob_alloc(struct ph_pack_in *in, struct ph__in_blob *blob, uint64_t size);
+/* Gives up its memory; blob is absent then. */
+void ph__in_blob_release(struct ph_pack_in *in, struct ph__in_blob *blob);
+/* Bytes of memory that it holds. */
+uint64_t ph__in_blob_held(const struct ph__in_blob *blob);
+/*
+ * Points *out at bytes of the content from pos on, and says how many there are, at least 1 and at
+ * most max. They stay until the next call that reads the scratch.
+ */
+enum ph_status ph__in_blob_peek(struct ph_pack_in *in, const struct ph__in_blob *blob, uint64_t pos,
+                                size_t max, const uint8_t **out, size_t *len);
+/* The same piece as a place in the scratch; blob is not in memory. */
+void ph__in_blob_place(const struct ph__in_blob *blob, uint64_t pos, uint64_t *at, uint64_t *len);
+/* Adds to a blob that grows in the scratch: a piece that is there, or new bytes. */
+enum ph_status ph__in_blob_add_piece(struct ph_pack_in *in, struct ph__in_blob *blob, uint64_t at,
+                                     uint64_t len);
+enum ph_status ph__in_blob_add_bytes(struct ph_pack_in *in, struct ph__in_blob *blob,
+                                     const uint8_t *data, size_t len);
+
+/* ---- pack_in_make.c ---- */
+
+/*
+ * Begins to make an object: inflates a whole one, or applies a delta to base, which stays where it
+ * is until the end. hashing: its id is wanted; keep: its content is wanted.
+ */
+enum ph_status ph__in_make_start(struct ph_pack_in *in, const struct ph__in_stored *stored,
+                                 const struct ph__in_blob *base, bool hashing, bool keep);
+/* PH_AGAIN, PH_OK (in->make.oid and .blob are there), or an error. */
+enum ph_status ph__in_make_step(struct ph_pack_in *in);
+/* Bytes [at, end) of the run or of the base through a window: at least one, at most all. */
+enum ph_status ph__in_input(struct ph_pack_in *in, uint32_t pack, uint64_t at, uint64_t end,
+                            const uint8_t **out, size_t *len);
+/* The header of a stored entry. */
+enum ph_status ph__in_header_read(struct ph_pack_in *in, const struct ph__in_stored *stored,
+                                  struct ph__in_header *out);
+
+/* ---- pack_in_stack.c ---- */
+
+/* An entry of this pack, or of the base. */
+void ph__in_stored_own(const struct ph_pack_in *in, uint32_t entry, struct ph__in_stored *out);
+enum ph_status ph__in_stored_base(const struct ph_pack_in *in, struct ph_loc loc,
+                                  struct ph__in_stored *out);
+enum ph_status ph__in_stack_push(struct ph_pack_in *in, uint32_t pack, uint32_t pos);
+void ph__in_stack_pop(struct ph_pack_in *in);
+void ph__in_stack_clear(struct ph_pack_in *in);
+struct ph__in_frame *ph__in_stack_top(struct ph_pack_in *in);
+/* Hands a made object to a frame and keeps the cache within its limit. */
+void ph__in_stack_give(struct ph_pack_in *in, uint32_t frame, struct ph__in_blob *blob);
+/* Takes the content of the top frame. */
+void ph__in_stack_take(struct ph_pack_in *in, struct ph__in_blob *out);
+/* Gives up a frame's content, unless that takes no memory. */
+void ph__in_stack_shed(struct ph_pack_in *in, uint32_t frame);
+/* Pushes a stored object and all it is a delta of. */
+enum ph_status ph__in_chain_push(struct ph_pack_in *in, uint32_t pack, uint32_t pos);
+/* Makes the content of the top frame. PH_AGAIN, PH_OK, errors. */
+enum ph_status ph__in_chain_load(struct ph_pack_in *in);
+/* The record that starts at offset, or NONE. */
+uint32_t ph__in_at_offset(const struct ph_pack_in *in, uint32_t count, uint64_t offset);
+
+/* ---- pack_in_resolve.c ---- */
+
+enum ph_status ph__in_link(struct ph_pack_in *in);
+enum ph_status ph__in_roots(struct ph_pack_in *in);
+enum ph_status ph__in_descend(struct ph_pack_in *in);
+enum ph_status ph__in_load(struct ph_pack_in *in);
+enum ph_status ph__in_making(struct ph_pack_in *in);
+/* Moves what waits for this id to the children of entry. */
+enum ph_status ph__in_adopt(struct ph_pack_in *in, uint32_t entry, const struct ph_oid *oid);
+void ph__in_bucket_add(struct ph_pack_in *in, uint32_t entry);
+/* Sets a frame's cursor to its first child. */
+void ph__in_children_start(struct ph_pack_in *in, uint32_t frame, uint32_t entry);
+
+/* ---- pack_in_thin.c ---- */
+
+enum ph_status ph__in_thin(struct ph_pack_in *in);
+void ph__in_thin_end(struct ph_pack_in *in);
+enum ph_status ph__in_append(struct ph_pack_in *in);
+enum ph_status ph__in_append_load(struct ph_pack_in *in);
+enum ph_status ph__in_append_whole(struct ph_pack_in *in);
+enum ph_status ph__in_append_copy(struct ph_pack_in *in);
+enum ph_status ph__in_rehash(struct ph_pack_in *in);
+
+/* ---- pack_in_sort.c ---- */
+
+enum ph_status ph__in_sort(struct ph_pack_in *in);
+/* The record of an id, or NONE; after sorting. */
+uint32_t ph__in_find(const struct ph_pack_in *in, const struct ph_oid *oid);
+
+/* ---- pack_in_check.c ---- */
+
+void ph__in_fsck_init(struct ph_pack_in *in);
+/* fsck of a commit, tree or tag whose id is known; anything else is fine. */
+enum ph_status ph__in_fsck(struct ph_pack_in *in, enum ph_object_type type,
+                           const struct ph_oid *oid, const uint8_t *data, uint64_t size);
+enum ph_status ph__in_existing(struct ph_pack_in *in);
+enum ph_status ph__in_existing_load(struct ph_pack_in *in);
+enum ph_status ph__in_existing_compare(struct ph_pack_in *in);
+
+/* ---- pack_in_special.c ---- */
+
+enum ph_status ph__in_special_add(struct ph_pack_in *in, enum ph_fsck_blob_kind kind,
+                                  const struct ph_oid *oid);
+enum ph_status ph__in_special(struct ph_pack_in *in);
+enum ph_status ph__in_special_load(struct ph_pack_in *in);
+
+#endif

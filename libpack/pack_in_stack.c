@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The stack: a path of objects from a whole one to the one at work, each a delta of the one below.
+ * Content is dropped from the bottom when the cache overflows, and made again from the nearest
+ * object that still has it when it is wanted. A stored object is loaded in the same way, by pushing
+ * all that it is a delta of.
+ */
+#include "pack_in_int.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define STACK_MIN 64u
+/* More links than any stored chain has, under whatever limits it was stored. */
+#define CHAIN_MAX 16384u
+
+/* ---- stored entries ---- */
+
+void ph__in_stored_own(const struct ph_pack_in *in, uint32_t entry, struct ph__in_stored *out)
+{
+	const struct ph_index_record *record = &in->records[entry];
+
+	assert(entry < in->count);
+	out->pack = PH__IN_OWN;
+	out->offset = record->offset;
+	if (entry + 1 == in->stats.received)
+		out->end = in->received_end;
+	else
+		out->end = entry + 1 < in->count ? record[1].offset : in->options.run->size;
+	out->size = record->size;
+	out->type = (enum ph_object_type)record->type;
+	out->delta = record->delta;
+}
+
+enum ph_status ph__in_stored_base(const struct ph_pack_in *in, struct ph_loc loc,
+                                  struct ph__in_stored *out)
+{
+	const struct ph_source *base = in->options.base;
+	struct ph_entry entry;
+	enum ph_status status = base->ops->entry(base, loc, &entry);
+
+	if (status != PH_OK)
+		return status;
+	out->pack = loc.pack;
+	out->offset = entry.offset;
+	out->end = entry.end;
+	out->size = entry.size;
+	out->type = entry.type;
+	out->delta = entry.delta;
+	return PH_OK;
+}
+
+static enum ph_status stored_of(const struct ph_pack_in *in, uint32_t pack, uint32_t pos,
+                                struct ph__in_stored *out)
+{
+	struct ph_loc loc = {.pack = pack, .pos = pos};
+
+	if (pack != PH__IN_OWN)
+		return ph__in_stored_base(in, loc, out);
+	ph__in_stored_own(in, pos, out);
+	return PH_OK;
+}
+
+/* ---- frames ---- */
+
+struct ph__in_frame *ph__in_stack_top(struct ph_pack_in *in)
+{
+	assert(in->depth > 0);
+	return &in->stack[in->depth - 1];
+}
+
+enum ph_status ph__in_stack_push(struct ph_pack_in *in, uint32_t pack, uint32_t pos)
+{
+	struct ph__in_frame *frame;
+
+	if (in->depth == in->stack_cap) {
+		uint32_t cap = in->stack_cap < STACK_MIN ? STACK_MIN : in->stack_cap * 2;
+		frame = ph_mem_resize(in->options.alloc, in->stack, cap, sizeof(*frame));
+		if (!frame)
+			return PH_ERR_NOMEM;
+		in->stack = frame;
+		in->stack_cap = cap;
+	}
+	frame = &in->stack[in->depth++];
+	memset(frame, 0, sizeof(*frame));
+	frame->entry = PH__IN_NONE;
+	frame->pack = pack;
+	frame->pos = pos;
+	frame->cursor = PH__IN_NONE;
+	return PH_OK;
+}
+
+static void drop(struct ph_pack_in *in, uint32_t frame)
+{
+	struct ph__in_blob *blob = &in->stack[frame].blob;
+
+	in->held -= ph__in_blob_held(blob);
+	ph__in_blob_release(in, blob);
+}
+
+void ph__in_stack_shed(struct ph_pack_in *in, uint32_t frame)
+{
+	if (ph__in_blob_held(&in->stack[frame].blob) > 0)
+		drop(in, frame);
+}
+
+void ph__in_stack_pop(struct ph_pack_in *in)
+{
+	assert(in->depth > 0);
+	drop(in, in->depth - 1);
+	in->depth--;
+	if (in->lowest > in->depth)
+		in->lowest = in->depth;
+}
+
+void ph__in_stack_clear(struct ph_pack_in *in)
+{
+	while (in->depth > 0)
+		ph__in_stack_pop(in);
+}
+
+/*
+ * Drops from the bottom until the cache fits; never the frame that was given last, which is needed
+ * next. A single piece of the scratch costs nothing and stays.
+ */
+static void keep_within(struct ph_pack_in *in, uint32_t last)
+{
+	while (in->held > in->options.limits->delta_cache_bytes_max && in->lowest < last) {
+		ph__in_stack_shed(in, in->lowest);
+		in->lowest++;
+	}
+}
+
+void ph__in_stack_give(struct ph_pack_in *in, uint32_t frame, struct ph__in_blob *blob)
+{
+	assert(frame < in->depth);
+	assert(!ph__in_blob_present(&in->stack[frame].blob));
+	in->stack[frame].blob = *blob;
+	memset(blob, 0, sizeof(*blob));
+	in->held += ph__in_blob_held(&in->stack[frame].blob);
+	if (in->lowest > frame)
+		in->lowest = frame;
+	keep_within(in, frame);
+}
+
+void ph__in_stack_take(struct ph_pack_in *in, struct ph__in_blob *out)
+{
+	struct ph__in_blob *blob = &ph__in_stack_top(in)->blob;
+
+	assert(!ph__in_blob_present(out));
+	in->held -= ph__in_blob_held(blob);
+	*out = *blob;
+	memset(blob, 0, sizeof(*blob));
+}
+
+/* ---- chains ---- */
+
+/* What a stored delta is a delta of. */
+static enum ph_status base_of(struct ph_pack_in *in, const struct ph__in_stored *stored,
+                              struct ph_loc *out)
+{
+	const struct ph_source *base = in->options.base;
+	struct ph__in_header header;
+	enum ph_status status = ph__in_header_read(in, stored, &header);
+
+	if (status != PH_OK)
+		return status;
+	out->pack = stored->pack;
+	if (header.type == PH_OBJ_OFS_DELTA) {
+		uint64_t offset = stored->offset - header.distance;
+		if (header.distance == 0 || header.distance > stored->offset)
+			return PH_ERR_CORRUPT;
+		if (stored->pack != PH__IN_OWN)
+			return base->ops->at_offset(base, stored->pack, offset, out);
+		out->pos = ph__in_at_offset(in, in->count, offset);
+	} else if (header.type == PH_OBJ_REF_DELTA) {
+		if (stored->pack != PH__IN_OWN)
+			return base->ops->find(base, &header.base, out);
+		out->pos = ph__in_find(in, &header.base);
+	} else {
+		return PH_ERR_CORRUPT;
+	}
+	return out->pos == PH__IN_NONE ? PH_ERR_CORRUPT : PH_OK;
+}
+
+static void reverse(struct ph__in_frame *frames, uint32_t count)
+{
+	uint32_t i;
+
+	for (i = 0; i < count / 2; i++) {
+		struct ph__in_frame swap = frames[i];
+		frames[i] = frames[count - 1 - i];
+		frames[count - 1 - i] = swap;
+	}
+}
+
+enum ph_status ph__in_chain_push(struct ph_pack_in *in, uint32_t pack, uint32_t pos)
+{
+	struct ph_loc loc = {.pack = pack, .pos = pos};
+	struct ph__in_stored stored;
+	enum ph_status status;
+
+	assert(in->depth == 0);
+	for (;;) {
+		if (in->depth > CHAIN_MAX)
+			return ph__in_fail(in, PH_ERR_CORRUPT, "endless chain of deltas", NULL);
+		status = ph__in_stack_push(in, loc.pack, loc.pos);
+		if (status == PH_OK)
+			status = stored_of(in, loc.pack, loc.pos, &stored);
+		if (status != PH_OK)
+			return status;
+		ph__in_charge(in, PH__IN_ENTRY_CHARGE);
+		if (!stored.delta)
+			break;
+		status = base_of(in, &stored, &loc);
+		if (status != PH_OK)
+			return status == PH_ERR_NOT_FOUND ? PH_ERR_CORRUPT : status;
+	}
+	reverse(in->stack, in->depth);
+	in->lowest = in->depth;
+	return PH_OK;
+}
+
+/* The frame to be made next: above the highest one with content, or the first. */
+static uint32_t next_to_make(const struct ph_pack_in *in)
+{
+	uint32_t at = in->depth;
+
+	while (at > 0 && !ph__in_blob_present(&in->stack[at - 1].blob))
+		at--;
+	return at;
+}
+
+/* An object of the base is trusted as a delta base only if it has the id that it goes by. */
+static enum ph_status verify(struct ph_pack_in *in, const struct ph__in_frame *frame)
+{
+	if (!in->make.hashing)
+		return PH_OK;
+	if (!ph_oid_equal(&in->make.oid, &in->records[frame->entry].oid))
+		return ph__in_fail(in, PH_ERR_CORRUPT, "stored object is corrupt",
+		                   &in->records[frame->entry].oid);
+	return PH_OK;
+}
+
+enum ph_status ph__in_chain_load(struct ph_pack_in *in)
+{
+	uint32_t at = next_to_make(in);
+	struct ph__in_frame *frame = &in->stack[at];
+	enum ph_status status = PH_OK;
+
+	if (at == in->depth)
+		return PH_OK;
+	if (!in->make.active) {
+		bool verified = frame->pack != PH__IN_OWN && frame->entry != PH__IN_NONE;
+		struct ph__in_stored stored;
+		status = stored_of(in, frame->pack, frame->pos, &stored);
+		if (status == PH_OK)
+			status = ph__in_make_start(in, &stored, at > 0 ? &frame[-1].blob : NULL,
+			                           verified, true);
+	}
+	if (status == PH_OK)
+		status = ph__in_make_step(in);
+	/* What is stored passed these checks once. */
+	if (status == PH_ERR_DELTA)
+		return ph__in_fail(in, PH_ERR_CORRUPT, "stored delta is corrupt", NULL);
+	if (status != PH_OK)
+		return status;
+	status = verify(in, frame);
+	if (status != PH_OK)
+		return status;
+	ph__in_stack_give(in, at, &in->make.blob);
+	if (at > 0 && frame[-1].cursor == PH__IN_NONE)
+		ph__in_stack_shed(in, at - 1);
+	return at + 1 == in->depth ? PH_OK : PH_AGAIN;
+}

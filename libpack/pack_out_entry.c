@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One entry on its way out: as it is stored, as the stored delta behind a new header, or encoded
+ * again as a whole object. Entries that follow each other are read through a window, so that a
+ * store sees few and large reads; a lone one is read alone.
+ */
+#include "pack_out_int.h"
+
+#include <assert.h>
+
+/* Of a lone entry this much is read at once: enough for nearly all. */
+#define LONE_READ_BYTES ((size_t)4096)
+
+/* The bytes of the run from offset on: at least need, which is at most the window. */
+static enum ph_status window_fill(struct ph_pack_out *out, uint64_t offset, size_t need,
+                                  const uint8_t **bytes)
+{
+	const struct ph_source *source = out->options.source;
+	uint64_t left = out->packs[out->pack].bytes - offset;
+	size_t len = offset == out->last_end ? PH__OUT_WINDOW_BYTES : need;
+	enum ph_status status;
+
+	assert(need <= PH__OUT_WINDOW_BYTES && need <= left);
+	if (out->window_len > 0 && out->window_pack == out->pack && offset >= out->window_at &&
+	    offset - out->window_at <= out->window_len &&
+	    out->window_len - (offset - out->window_at) >= need) {
+		*bytes = out->window + (offset - out->window_at);
+		return PH_OK;
+	}
+	if (!out->window)
+		out->window = ph_mem_alloc(out->options.alloc, PH__OUT_WINDOW_BYTES);
+	if (!out->window)
+		return PH_ERR_NOMEM;
+	if (len > left)
+		len = (size_t)left;
+	out->window_len = 0;
+	status = source->ops->read(source, out->pack, offset, out->window, len);
+	if (status != PH_OK)
+		return status;
+	out->window_pack = out->pack;
+	out->window_at = offset;
+	out->window_len = len;
+	*bytes = out->window;
+	return PH_OK;
+}
+
+/* A new header for the entry, and the base it names, in front of its stored stream. */
+static void make_delta_head(struct ph_pack_out *out, const struct ph_entry_header *header,
+                            const struct ph__out_base *base)
+{
+	size_t hash_len = ph_hash_bytes(out->options.source->algo);
+
+	if (base->kind == PH__OUT_BASE_WRITTEN) {
+		assert(base->written_at < out->stats.bytes);
+		out->head_len = ph__entry_header_write(out->head, PH_OBJ_OFS_DELTA, header->size);
+		out->head_len += ph__entry_distance_write(out->head + out->head_len,
+		                                          out->stats.bytes - base->written_at);
+	} else {
+		out->head_len = ph__entry_header_write(out->head, PH_OBJ_REF_DELTA, header->size);
+		memcpy(out->head + out->head_len, base->oid.bytes, hash_len);
+		out->head_len += hash_len;
+	}
+	assert(out->head_len <= sizeof(out->head));
+}
+
+static enum ph_status open_stored(struct ph_pack_out *out, const struct ph_entry *entry,
+                                  const struct ph_entry_header *header)
+{
+	out->copy_at = entry->offset + header->header_bytes;
+	out->copy_end = entry->end;
+	out->after_head = PH__OUT_COPY;
+	out->stats.reused++;
+	return PH_OK;
+}
+
+/* The object is read whole; what it takes is bounded by the limit on objects that came in. */
+static enum ph_status open_again(struct ph_pack_out *out, uint32_t *budget)
+{
+	const struct ph_pack_out_options *options = &out->options;
+	struct ph_loc loc = {out->pack, out->pos};
+	enum ph_status status = PH_OK;
+
+	if (!out->reader)
+		status = ph_reader_new(&out->reader, options->source, options->alloc,
+		                       options->limits);
+	if (status == PH_OK && !out->deflate)
+		status = ph_deflate_new(&out->deflate, options->alloc, PH__OUT_DEFLATE_LEVEL);
+	if (status != PH_OK)
+		return status;
+	assert(!out->object.hold);
+	status = ph_reader_read(out->reader, loc, options->limits->object_bytes_max, &out->object);
+	if (status != PH_OK)
+		return status;
+	ph_budget_spend_bytes(budget, out->object.size);
+	ph_deflate_start(out->deflate);
+	out->object_pos = 0;
+	out->head_len = ph__entry_header_write(out->head, out->object.type, out->object.size);
+	out->after_head = PH__OUT_DEFLATE;
+	return PH_OK;
+}
+
+enum ph_status ph__out_entry_open(struct ph_pack_out *out, uint32_t *budget)
+{
+	const struct ph_source *source = out->options.source;
+	struct ph_loc loc = {out->pack, out->pos};
+	struct ph__out_base base = {.kind = PH__OUT_BASE_NONE};
+	struct ph_entry_header header;
+	struct ph_entry entry;
+	const uint8_t *bytes;
+	size_t need;
+	enum ph_status status = source->ops->entry(source, loc, &entry);
+
+	if (status != PH_OK)
+		return status;
+	if (entry.end > out->packs[out->pack].bytes)
+		return PH_ERR_CORRUPT;
+	need = entry.end - entry.offset < LONE_READ_BYTES ? (size_t)(entry.end - entry.offset)
+	                                                  : LONE_READ_BYTES;
+	status = window_fill(out, entry.offset, need, &bytes);
+	if (status == PH_OK)
+		status = ph__entry_header_parse(&header, source->algo, entry.offset, bytes, need);
+	if (status == PH_OK && header.type > PH_OBJ_TAG)
+		status = ph__out_base_choose(out, &header, &base);
+	if (status == PH_OK)
+		status = ph__out_record_add(out, entry.offset);
+	if (status != PH_OK)
+		return status;
+	out->last_end = entry.end;
+	out->head_pos = 0;
+	out->phase = PH__OUT_HEAD;
+	if (header.type <= PH_OBJ_TAG) {
+		memcpy(out->head, bytes, header.header_bytes);
+		out->head_len = header.header_bytes;
+		return open_stored(out, &entry, &header);
+	}
+	if (base.kind == PH__OUT_BASE_NONE)
+		return open_again(out, budget);
+	out->stats.deltas++;
+	make_delta_head(out, &header, &base);
+	return open_stored(out, &entry, &header);
+}
+
+static void entry_written(struct ph_pack_out *out)
+{
+	out->stats.written++;
+	out->pos++;
+	out->phase = PH__OUT_ENTRY;
+}
+
+enum ph_status ph__out_entry_copy(struct ph_pack_out *out, struct ph__out_buf *buf,
+                                  uint32_t *budget)
+{
+	const struct ph_source *source = out->options.source;
+	uint64_t left = out->copy_end - out->copy_at;
+	size_t len = buf->len - buf->used;
+	uint64_t in_window = out->copy_at - out->window_at;
+	enum ph_status status;
+
+	if (len > PH__OUT_STEP_BYTES)
+		len = PH__OUT_STEP_BYTES;
+	if (len > left)
+		len = (size_t)left;
+	assert(out->window_pack == out->pack && out->copy_at >= out->window_at);
+	if (in_window < out->window_len) {
+		if (len > out->window_len - in_window)
+			len = out->window_len - (size_t)in_window;
+		memcpy(buf->data + buf->used, out->window + in_window, len);
+	} else if (len > 0) {
+		status = source->ops->read(source, out->pack, out->copy_at, buf->data + buf->used,
+		                           len);
+		if (status != PH_OK)
+			return status;
+	}
+	out->copy_at += len;
+	ph__out_gave(out, buf, len, budget);
+	if (out->copy_at == out->copy_end)
+		entry_written(out);
+	return PH_OK;
+}
+
+enum ph_status ph__out_entry_deflate(struct ph_pack_out *out, struct ph__out_buf *buf,
+                                     uint32_t *budget)
+{
+	size_t size = (size_t)out->object.size;
+	size_t start = out->object_pos;
+	size_t room = buf->len - buf->used;
+	size_t end = size - start > PH__OUT_STEP_BYTES ? start + PH__OUT_STEP_BYTES : size;
+	size_t used = 0;
+	enum ph_status status;
+
+	status = ph_deflate_step(out->deflate, out->object.data, &out->object_pos, end,
+	                         buf->data + buf->used, &used, room, end == size);
+	ph_budget_spend_bytes(budget, out->object_pos - start);
+	ph__out_gave(out, buf, used, budget);
+	if (status == PH_END) {
+		ph_object_release(out->reader, &out->object);
+		entry_written(out);
+		return PH_OK;
+	}
+	return status;
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+/* Boundaries of shallow clones, against a naive breadth-first search. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "history.h"
+#include <packhorse/walk.h>
+#include <stdlib.h>
+
+struct query {
+	uint32_t wants[4];
+	uint32_t count;
+	uint32_t depth;
+	const bool *own; /* boundaries of the repository, by node */
+	uint32_t budget;
+};
+
+static enum ph_status ask_with(const struct history *h, const struct query *query,
+                               const struct ph_alloc *alloc, struct ph_depth **out)
+{
+	struct ph_depth *depth;
+	enum ph_status status =
+	        ph_depth_new(&depth, &h->source.set.source, alloc, &h->limits, query->depth);
+
+	if (status != PH_OK) {
+		return status;
+	}
+	for (uint32_t i = 0; i < query->count && status == PH_OK; i++) {
+		status = ph_depth_want(depth, &h->nodes[query->wants[i]].oid);
+	}
+	for (uint32_t i = 0; i < h->count && query->own != NULL && status == PH_OK; i++) {
+		if (query->own[i]) {
+			status = ph_depth_boundary(depth, &h->nodes[i].oid);
+		}
+	}
+	if (status == PH_OK) {
+		do {
+			uint32_t budget = query->budget > 0 ? query->budget : 1000000;
+
+			status = ph_depth_run(depth, &budget);
+		} while (status == PH_AGAIN);
+	}
+	if (status != PH_OK) {
+		ph_depth_free(depth);
+		return status;
+	}
+	*out = depth;
+	return PH_OK;
+}
+
+static enum ph_status ask(const struct history *h, const struct query *query, struct ph_depth **out)
+{
+	return ask_with(h, query, ph_alloc_libc(), out);
+}
+
+/* Shortest distances, by going over all commits until nothing changes. 0: not reached. */
+static uint32_t *distances(const struct history *h, const struct query *query)
+{
+	uint32_t *made = calloc(h->count + 1, sizeof *made);
+	bool changed = true;
+
+	assert_non_null(made);
+	for (uint32_t i = 0; i < query->count; i++) {
+		uint32_t at = query->wants[i];
+
+		while (h->nodes[at].type == PH_OBJ_TAG) {
+			at = h->nodes[at].links[0];
+		}
+		if (h->nodes[at].type == PH_OBJ_COMMIT) {
+			made[at] = 1;
+		}
+	}
+	while (changed) {
+		changed = false;
+		for (uint32_t i = 0; i < h->count; i++) {
+			bool stops = made[i] == 0 || (query->own != NULL && query->own[i]) ||
+			             (query->depth != PH_DEPTH_INFINITE && made[i] >= query->depth);
+
+			for (uint32_t k = 1; k < h->nodes[i].count && !stops; k++) {
+				uint32_t *parent = &made[h->nodes[i].links[k]];
+
+				if (*parent == 0 || *parent > made[i] + 1) {
+					*parent = made[i] + 1;
+					changed = true;
+				}
+			}
+		}
+	}
+	return made;
+}
+
+static void check(const struct history *h, const struct query *query, const struct ph_depth *depth)
+{
+	uint32_t *distance = distances(h, query);
+	uint32_t expected = 0;
+	uint32_t listed = 0;
+	uint32_t cursor = 0;
+	bool own = false;
+	struct ph_oid oid;
+	struct ph_oid last = {{0}};
+
+	for (uint32_t i = 0; i < h->count; i++) {
+		own = own || (query->own != NULL && query->own[i]);
+	}
+	for (uint32_t i = 0; i < h->count; i++) {
+		bool commit = h->nodes[i].type == PH_OBJ_COMMIT && distance[i] > 0;
+		bool boundary =
+		        commit &&
+		        ((query->own != NULL && query->own[i]) ||
+		         (query->depth != PH_DEPTH_INFINITE && distance[i] == query->depth));
+
+		expected += boundary;
+		assert_int_equal(ph_depth_is_boundary(depth, &h->nodes[i].oid), boundary);
+		if (query->depth != PH_DEPTH_INFINITE || own) {
+			assert_int_equal(ph_depth_inside(depth, &h->nodes[i].oid),
+			                 commit && !boundary);
+		} else {
+			assert_true(ph_depth_inside(depth, &h->nodes[i].oid));
+		}
+	}
+	while (ph_depth_next(depth, &cursor, &oid) == PH_OK) {
+		assert_true(listed == 0 || ph_oid_cmp(&last, &oid) < 0);
+		assert_true(ph_depth_is_boundary(depth, &oid));
+		last = oid;
+		listed++;
+	}
+	assert_int_equal(listed, expected);
+	assert_int_equal(ph_depth_next(depth, &cursor, &oid), PH_END);
+	free(distance);
+}
+
+static void agrees_with_the_oracle(void **state)
+{
+	struct ph_test_rng rng;
+
+	(void)state;
+	ph_test_rng_init(&rng, 1);
+	for (int round = 0; round < 16; round++) {
+		struct history h;
+		bool *own;
+
+		history_init(&h, round % 2 == 0 ? PH_HASH_SHA1 : PH_HASH_SHA256);
+		history_random(&h, &rng, 60, round % 3 == 0);
+		for (uint32_t i = 0; i < 6; i++) {
+			history_tag(&h, h.count - 1 - ph_test_rng_below(&rng, 30), i);
+		}
+		history_seal(&h, &rng);
+		own = calloc(h.count, sizeof *own);
+		assert_non_null(own);
+		for (int ask_round = 0; ask_round < 40; ask_round++) {
+			struct query query = {.own = ask_round % 2 == 0 ? own : NULL};
+			struct ph_depth *depth;
+
+			query.count = ph_test_rng_below(&rng, 5);
+			for (uint32_t i = 0; i < query.count; i++) {
+				query.wants[i] = ph_test_rng_below(&rng, 4) == 0
+				                         ? ph_test_rng_below(&rng, h.count)
+				                         : h.commits[ph_test_rng_below(
+				                                   &rng, h.commit_count)];
+			}
+			query.depth = ph_test_rng_below(&rng, 5) == 0
+			                      ? PH_DEPTH_INFINITE
+			                      : 1 + ph_test_rng_below(&rng, 8);
+			query.budget = ph_test_rng_below(&rng, 3);
+			memset(own, 0, h.count * sizeof *own);
+			for (uint32_t i = ph_test_rng_below(&rng, 4); i > 0; i--) {
+				own[h.commits[ph_test_rng_below(&rng, h.commit_count)]] = true;
+			}
+			assert_int_equal(ask(&h, &query, &depth), PH_OK);
+			check(&h, &query, depth);
+			ph_depth_free(depth);
+		}
+		free(own);
+		history_release(&h);
+	}
+}
+
+/* The root of a history of one commit is a boundary at depth 1, as in git. */
+static void one_commit(void **state)
+{
+	struct history h;
+	struct query query = {.count = 1, .depth = 1};
+	struct ph_oid unknown = ph_test_oid_fake(PH_HASH_SHA1, 3);
+	struct ph_oid oid;
+	struct ph_depth *depth;
+	uint32_t cursor = 0;
+
+	(void)state;
+	history_init(&h, PH_HASH_SHA1);
+	query.wants[0] = history_commit(&h, history_tree(&h, NULL, 0), NULL, 0, 1);
+	history_seal(&h, NULL);
+	assert_int_equal(ask(&h, &query, &depth), PH_OK);
+	assert_int_equal(ph_depth_next(depth, &cursor, &oid), PH_OK);
+	assert_true(ph_oid_equal(&oid, &h.nodes[query.wants[0]].oid));
+	assert_int_equal(ph_depth_next(depth, &cursor, &oid), PH_END);
+	assert_false(ph_depth_inside(depth, &unknown));
+	assert_false(ph_depth_is_boundary(depth, &unknown));
+	ph_depth_free(depth);
+	query.depth = 2;
+	assert_int_equal(ask(&h, &query, &depth), PH_OK);
+	cursor = 0;
+	assert_int_equal(ph_depth_next(depth, &cursor, &oid), PH_END);
+	assert_true(ph_depth_inside(depth, &h.nodes[query.wants[0]].oid));
+	ph_depth_free(depth);
+	query.depth = 0;
+	assert_int_equal(ask(&h, &query, &depth), PH_ERR_INVALID);
+	query.depth = 1;
+	assert_int_equal(ph_depth_new(&depth, &h.source.set.source, ph_alloc_libc(), &h.limits, 1),
+	                 PH_OK);
+	assert_int_equal(ph_depth_want(depth, &unknown), PH_ERR_NOT_FOUND);
+	assert_int_equal(ph_depth_boundary(depth, &unknown), PH_OK);
+	ph_depth_free(depth);
+	ph_depth_free(NULL);
+	history_release(&h);
+}
+
+/*
+ * A ladder of merges has 2^n paths: distances must come from levels, not from paths. And a missing
+ * parent behind the boundary is nobody's business; one inside is.
+ */
+static void many_paths(void **state)
+{
+	struct history h;
+	struct query query = {.count = 1, .depth = PH_DEPTH_INFINITE - 1};
+	struct ph_depth *depth;
+	uint32_t tree, left, right;
+
+	(void)state;
+	history_init(&h, PH_HASH_SHA1);
+	tree = history_tree(&h, NULL, 0);
+	left = history_commit(&h, tree, NULL, 0, 0);
+	right = history_commit(&h, tree, NULL, 0, 1);
+	for (uint32_t i = 1; i < 200; i++) {
+		uint32_t both[2] = {left, right};
+
+		left = history_commit(&h, tree, both, 2, 2 * i);
+		right = history_commit(&h, tree, both, 2, 2 * i + 1);
+	}
+	query.wants[0] = left;
+	h.nodes[h.commits[0]].left_out = true;
+	history_seal(&h, NULL);
+	assert_int_equal(ask(&h, &query, &depth), PH_ERR_CORRUPT);
+	query.depth = 199;
+	assert_int_equal(ask(&h, &query, &depth), PH_OK);
+	check(&h, &query, depth);
+	ph_depth_free(depth);
+	history_release(&h);
+}
+
+static void goes_deep(void **state)
+{
+	struct history h;
+	struct query query = {.count = 1, .depth = 90000};
+	struct ph_depth *depth;
+	struct ph_oid oid;
+	uint32_t tree, node = 0, cut = 0, cursor = 0;
+
+	(void)state;
+	history_init(&h, PH_HASH_SHA1);
+	h.unique = true;
+	tree = history_tree(&h, NULL, 0);
+	for (uint32_t i = 0; i < 100000; i++) {
+		node = history_commit(&h, tree, i > 0 ? &node : NULL, i > 0, i);
+		cut = i == 10000 ? node : cut;
+	}
+	query.wants[0] = node;
+	history_seal(&h, NULL);
+	assert_int_equal(ask(&h, &query, &depth), PH_OK);
+	assert_int_equal(ph_depth_next(depth, &cursor, &oid), PH_OK);
+	assert_true(ph_oid_equal(&oid, &h.nodes[cut].oid));
+	assert_int_equal(ph_depth_next(depth, &cursor, &oid), PH_END);
+	ph_depth_free(depth);
+	h.limits.walk_objects_max = 1000;
+	assert_int_equal(ask(&h, &query, &depth), PH_ERR_LIMIT);
+	history_release(&h);
+}
+
+/* A parent that is a tree: the store is broken, whichever side of the boundary it is on. */
+static void wrong_types(void **state)
+{
+	(void)state;
+	for (uint32_t deep = 1; deep <= 3; deep++) {
+		struct history h;
+		struct query query = {.count = 1, .depth = deep};
+		struct ph_depth *depth;
+		uint32_t tree;
+
+		history_init(&h, PH_HASH_SHA1);
+		tree = history_tree(&h, NULL, 0);
+		query.wants[0] = history_commit(&h, tree, &tree, 1, 1);
+		history_seal(&h, NULL);
+		assert_int_equal(ask(&h, &query, &depth), deep == 1 ? PH_OK : PH_ERR_CORRUPT);
+		if (deep == 1) {
+			ph_depth_free(depth);
+		}
+		history_release(&h);
+	}
+}
+
+static void survives_failing_memory(void **state)
+{
+	struct ph_test_rng rng;
+	struct history h;
+	struct query query = {.count = 1, .depth = 4};
+
+	(void)state;
+	ph_test_rng_init(&rng, 2);
+	history_init(&h, PH_HASH_SHA1);
+	history_random(&h, &rng, 30, false);
+	query.wants[0] = history_tag(&h, h.commits[29], 0);
+	history_seal(&h, &rng);
+	for (uint64_t i = 1;; i++) {
+		struct ph_test_alloc memory;
+		struct ph_depth *depth;
+		enum ph_status status;
+
+		ph_test_alloc_init(&memory);
+		memory.fail_at = i;
+		status = ask_with(&h, &query, &memory.alloc, &depth);
+		if (status == PH_OK) {
+			check(&h, &query, depth);
+			ph_depth_free(depth);
+		} else {
+			assert_int_equal(status, PH_ERR_NOMEM);
+		}
+		assert_int_equal(memory.live, 0);
+		if (memory.calls < i) {
+			break;
+		}
+	}
+	history_release(&h);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(agrees_with_the_oracle),
+	        cmocka_unit_test(one_commit),
+	        cmocka_unit_test(many_paths),
+	        cmocka_unit_test(goes_deep),
+	        cmocka_unit_test(wrong_types),
+	        cmocka_unit_test(survives_failing_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

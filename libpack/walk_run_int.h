@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A walk's inside, shared by its interface (walk.c) and its work (walk_run.c).
+ */
+#ifndef PACKHORSE_WALK_RUN_INT_H
+#define PACKHORSE_WALK_RUN_INT_H
+
+#include "walk_int.h"
+
+/* The state of an object. */
+#define WALK_WANTED 0x01u   /* reached from a want; of trees and blobs, wanted by id */
+#define WALK_HAD 0x02u      /* the other side has it */
+#define WALK_SELECTED 0x04u /* goes into the answer */
+#define WALK_QUEUED 0x08u   /* a commit in the queue now */
+#define WALK_GRAFT 0x10u    /* a commit whose parents do not count */
+#define WALK_EDGE 0x20u     /* had, and its contents are to be marked too */
+#define WALK_TYPE 0xc0u     /* what it was taken for; 0 while unknown, and for tags */
+#define WALK_COMMIT 0x40u
+#define WALK_TREE 0x80u
+#define WALK_BLOB 0xc0u
+
+enum walk_phase {
+	WALK_ROOTS,  /* types of wants and haves; tags followed */
+	WALK_PAINT,  /* commits, by date, both colours */
+	WALK_EDGES,  /* contents of what the other side has at the edge */
+	WALK_SELECT, /* contents of what it has not */
+	WALK_DONE,
+	WALK_FAILED
+};
+
+struct ph_walk {
+	enum walk_phase phase;
+	bool connectivity;
+	bool haves; /* there are any */
+	struct ph_filter filter;
+	struct ph__walk_env env;
+	struct ph__states states;
+	struct ph__locs roots; /* wants and haves whose type is not known yet */
+	struct ph__queue queue;
+	struct ph__parents parents; /* of the commit being painted */
+	uint8_t colour;             /* they get: WALK_WANTED or WALK_HAD */
+	bool spreading;             /* parents is in use */
+	struct ph__trees trees;
+	struct ph_loc scan;
+	uint64_t last_time;   /* of the last commit that was wanted when its turn came */
+	uint32_t slop;        /* commits still to look at when only had ones are left */
+	uint32_t edges;       /* roots of the client whose contents were marked */
+	uint32_t open;        /* objects wanted and not had */
+	uint32_t open_queued; /* commits among them in the queue */
+	uint32_t count;       /* selected */
+	struct ph_error error;
+};
+
+/* One small piece of work. PH_OK, or an error that is in walk->error already. */
+enum ph_status ph__walk_step(struct ph_walk *walk, uint32_t *budget);
+/* Gives an object a colour, to be followed in WALK_ROOTS. */
+enum ph_status ph__walk_root(struct ph_walk *walk, struct ph_loc loc, uint8_t colour);
+void ph__walk_select(struct ph_walk *walk, uint8_t *state, uint8_t type);
+
+#endif
