@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A device that is a file or block device of a POSIX host: pread, pwrite, fdatasync. It takes an
+ * exclusive lock (flock): a second server on the same file gets PH_ERR_BUSY. In a library of its
+ * own; nothing below the daemon links it.
+ */
+#ifndef PACKHORSE_DEVICE_POSIX_H
+#define PACKHORSE_DEVICE_POSIX_H
+
+#include <packhorse/device.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Opens path. create: make an empty file of mode 0600 when there is none, and sync its directory.
+ * PH_ERR_NOT_FOUND, PH_ERR_BUSY, PH_ERR_DENIED, PH_ERR_IO, PH_ERR_NOMEM, PH_ERR_INVALID (neither
+ * file nor block device).
+ */
+PH_MUST_CHECK PH_API enum ph_status ph_device_posix_open(struct ph_device **out,
+                                                         const struct ph_alloc *alloc,
+                                                         const char *path, bool create);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

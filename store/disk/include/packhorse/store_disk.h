@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A store in one file or block device; its format is store/disk/SPEC.md. A commit that returned
+ * PH_OK is on stable storage. After a failed write or flush the store is read-only until it is
+ * opened again.
+ */
+#ifndef PACKHORSE_STORE_DISK_H
+#define PACKHORSE_STORE_DISK_H
+
+#include <packhorse/device.h>
+#include <packhorse/store.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ph_store_disk_options {
+	const struct ph_alloc *alloc;
+	const struct ph_limits *limits;
+	const struct ph_sync *sync; /* NULL when one thread uses the store */
+	const struct ph_log *log;   /* may be NULL */
+	uint64_t cache_bytes;       /* bounded cache of blocks read; 0 for the default, 16 MiB */
+	void *user;
+	/* Random bytes for the store's id; may be NULL when only opening. */
+	enum ph_status (*random)(void *user, void *buf, size_t len);
+};
+
+/*
+ * Formats a device that is blank (its first 64 KiB are zero, or it is empty and can grow).
+ * PH_ERR_EXISTS when it is not; PH_ERR_FULL when smaller than 1 MiB and it cannot grow.
+ */
+PH_MUST_CHECK PH_API enum ph_status
+ph_store_disk_format(struct ph_device *device, const struct ph_store_disk_options *options);
+
+/*
+ * Opens a formatted device, and owns it from then on (on error the caller still does).
+ * PH_ERR_INVALID: not a store of ours. PH_ERR_UNSUPPORTED: a later format. PH_ERR_CORRUPT: no epoch
+ * can be believed. PH_ERR_NOMEM, PH_ERR_IO.
+ */
+PH_MUST_CHECK PH_API enum ph_status ph_store_disk_open(struct ph_store **out,
+                                                       struct ph_device *device,
+                                                       const struct ph_store_disk_options *options);
+
+/* Reads all structure and checks every checksum. report gets one line a finding. PH_ERR_CORRUPT. */
+PH_MUST_CHECK PH_API enum ph_status ph_store_disk_check(struct ph_store *store, void *user,
+                                                        void (*report)(void *user,
+                                                                       const char *line));
+
+#ifdef __cplusplus
+}
+#endif
+#endif
