@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What comes from the client, for both protocols: packets, object ids, the sets they go into, and
+ * the lines that a v0 request and a v2 fetch share. Texts of errors are git's own where git has
+ * one, because people and scripts search for them.
+ */
+#include "up_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *ph__up_show(char out[128], const void *text, size_t len)
+{
+	const char *from = text;
+	size_t at = 0;
+
+	for (; at < len && at < 127; at++)
+		out[at] = from[at] >= 0x20 && from[at] < 0x7f ? from[at] : '?';
+	out[at] = 0;
+	return out;
+}
+
+enum ph__up_got ph__up_read(struct ph__up *up, struct ph_pkt *pkt, bool end_ok, enum ph_step *step)
+{
+	size_t len, used = 0, rest_len;
+	const uint8_t *data = ph__session_input(&up->session, &len);
+	enum ph_status status = ph_pkt_parse(pkt, &used, data, len);
+	const char *rest;
+	char show[128];
+
+	if (status == PH_AGAIN) {
+		*step = PH_STEP_INPUT;
+		if (!up->session.eof)
+			return PH__GOT_NONE;
+		if (len == 0 && end_ok)
+			return PH__GOT_END;
+		*step = ph__up_fail(up, PH__SAY_STDERR, "the remote end hung up unexpectedly");
+		return PH__GOT_NONE;
+	}
+	if (status != PH_OK) {
+		*step = ph__up_fail(up, PH__SAY_STDERR, "protocol error: bad line length: %s",
+		                    ph__up_show(show, data, len < 4 ? len : 4));
+		return PH__GOT_NONE;
+	}
+	/* The packet's bytes stay where they are until the owner asks for input room again. */
+	ph__session_consume(&up->session, used);
+	ph_pkt_chomp(pkt);
+	if (ph_pkt_starts(pkt, "ERR ", &rest, &rest_len)) {
+		*step = ph__up_fail(up, PH__SAY_STDERR, "remote error: %s",
+		                    ph__up_show(show, rest, rest_len));
+		return PH__GOT_NONE;
+	}
+	return PH__GOT_PKT;
+}
+
+bool ph__up_oid(const struct ph__up *up, struct ph_oid *out, const char *text, size_t len,
+                const char **rest, size_t *rest_len)
+{
+	size_t hex = ph_hash_hex(up->algo);
+
+	if (len < hex || ph_oid_from_hex(out, up->algo, text, hex) != PH_OK)
+		return false;
+	*rest = text + hex;
+	*rest_len = len - hex;
+	return true;
+}
+
+enum ph_step ph__up_add(struct ph__up *up, struct ph__oid_set *set, const struct ph_oid *oid,
+                        uint32_t max, const char *what)
+{
+	enum ph_status status = ph__oid_set_add(set, oid, max);
+
+	if (status == PH_OK || status == PH_ERR_EXISTS)
+		return PH_STEP_AGAIN;
+	if (status == PH_ERR_LIMIT)
+		return ph__up_fail(up, PH__SAY_ERR, "upload-pack: too many %s (at most %lu)", what,
+		                   (unsigned long)max);
+	return ph__up_fail_status(up, status, "reading the request");
+}
+
+/* ---- lines ---- */
+
+static enum ph_step shallow_line(struct ph__up *up, const struct ph_pkt *pkt, const char *text,
+                                 size_t len)
+{
+	char show[128];
+	struct ph_oid oid;
+
+	if (!ph__up_oid(up, &oid, text, len, &text, &len) || len)
+		return ph__up_fail(up, PH__SAY_STDERR, "invalid shallow line: %s",
+		                   ph__up_show(show, pkt->data, pkt->len));
+	return ph__up_add(up, &up->request.shallows, &oid, up->session.service.limits->shallows_max,
+	                  "shallow lines");
+}
+
+/* Decimal digits alone, 1 to depth_max: a sign or a space is no number here. */
+static enum ph_step deepen_line(struct ph__up *up, const struct ph_pkt *pkt, const char *text,
+                                size_t len)
+{
+	uint64_t depth = 0;
+	size_t at = 0;
+	char show[128];
+
+	for (; at < len && at < 10 && text[at] >= '0' && text[at] <= '9'; at++)
+		depth = depth * 10 + (uint64_t)(text[at] - '0');
+	if (at != len || depth == 0 || depth > PH_DEPTH_INFINITE)
+		return ph__up_fail(up, PH__SAY_STDERR, "Invalid deepen: %s",
+		                   ph__up_show(show, pkt->data, pkt->len));
+	if (depth != PH_DEPTH_INFINITE && depth > up->session.service.limits->depth_max)
+		return ph__up_fail(up, PH__SAY_ERR,
+		                   "upload-pack: deepen goes too far (at most %lu)",
+		                   (unsigned long)up->session.service.limits->depth_max);
+	up->request.depth = (uint32_t)depth;
+	return PH_STEP_AGAIN;
+}
+
+static enum ph_step filter_line(struct ph__up *up, const char *text, size_t len)
+{
+	char show[128];
+	enum ph_status status;
+
+	if (up->request.filter_given)
+		return ph__up_fail(up, PH__SAY_ERR, "multiple filter-specs cannot be combined");
+	up->request.filter_given = true;
+	status = ph_filter_parse(&up->request.filter, text, len);
+	if (status != PH_OK)
+		return ph__up_fail(up, PH__SAY_ERR, "filter '%s' not supported",
+		                   ph__up_show(show, text, len));
+	return PH_STEP_AGAIN;
+}
+
+/*
+ * git cannot advertise plain deepen by itself: "shallow" stands for these three too. A client that
+ * uses one gets a plain word instead of a wrong history.
+ */
+static const char *not_built(const struct ph_pkt *pkt)
+{
+	static const char *const words[] = {"deepen-since", "deepen-not", "deepen-relative"};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (ph_pkt_starts(pkt, words[i], NULL, NULL))
+			return words[i];
+	return NULL;
+}
+
+enum ph_step ph__up_common_line(struct ph__up *up, const struct ph_pkt *pkt, bool *known)
+{
+	const char *rest, *word;
+	size_t len;
+
+	*known = true;
+	if (ph_pkt_starts(pkt, "shallow ", &rest, &len))
+		return shallow_line(up, pkt, rest, len);
+	if (ph_pkt_starts(pkt, "deepen ", &rest, &len))
+		return deepen_line(up, pkt, rest, len);
+	if (ph_pkt_starts(pkt, "filter ", &rest, &len))
+		return filter_line(up, rest, len);
+	word = not_built(pkt);
+	if (word)
+		return ph__up_fail(up, PH__SAY_ERR, "%s is not supported here", word);
+	*known = false;
+	return PH_STEP_AGAIN;
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inside of an upload-pack session: one struct, one enum of states, one function a state. A
+ * state function works until it cannot go on and says why (enum ph_step); when it is through, it
+ * sets the next state and answers PH_STEP_AGAIN. So a session can stop behind any line and any
+ * byte.
+ *
+ *   v0, v1   BEGIN ADVERT WANTS | TIPS (SHALLOW_KNOWN DEPTH SHALLOW_LINES) HAVES (CUT) | pack |
+ * DONE v2       BEGIN V2_ADVERT then for each request: V2_REQUEST and V2_LS_ARGS LS_REFS
+ *              V2_FETCH_ARGS TIPS (V2_HAVES V2_ACKS CUT) (SHALLOW...) | pack
+ *   TIPS     TIPS (REACH_TIPS REACH) CHOSEN
+ *   pack     WALK_NEW WALK TAGS PACK PACK_END
+ *
+ * Files: upload_pack.c dispatch and failing; up_input.c packets and object ids in; up_v0.c and
+ * up_v2.c requests; up_refs.c ls-refs; up_wants.c what may be had; up_haves.c negotiation;
+ * up_shallow.c depth; up_pack.c the answer.
+ */
+#ifndef PACKHORSE_UP_INT_H
+#define PACKHORSE_UP_INT_H
+
+#include "advert_int.h"
+#include "oid_set_int.h"
+
+#include <packhorse/pack_out.h>
+#include <packhorse/upload_pack.h>
+
+enum ph__up_state {
+	PH__UP_BEGIN,
+	PH__UP_ADVERT,
+	PH__UP_WANTS,
+	PH__UP_HAVES,
+	PH__UP_V2_ADVERT,
+	PH__UP_V2_REQUEST,
+	PH__UP_V2_LS_ARGS,
+	PH__UP_V2_FETCH_ARGS,
+	PH__UP_V2_HAVES,
+	PH__UP_V2_ACKS,
+	PH__UP_LS_HEAD,
+	PH__UP_LS_REFS,
+	PH__UP_TIPS,
+	PH__UP_REACH_TIPS,
+	PH__UP_REACH,
+	PH__UP_CHOSEN,
+	PH__UP_CUT,
+	PH__UP_SHALLOW_KNOWN,
+	PH__UP_DEPTH,
+	PH__UP_DEPTH_RUN,
+	PH__UP_SHALLOW_LINES,
+	PH__UP_UNSHALLOW_LINES,
+	PH__UP_SHALLOW_DONE,
+	PH__UP_PACK_BEGIN,
+	PH__UP_WALK_GRAFTS,
+	PH__UP_WALK_TIPS,
+	PH__UP_WALK,
+	PH__UP_TAGS,
+	PH__UP_PACK,
+	PH__UP_PACK_END,
+	PH__UP_FAIL,
+	PH__UP_DONE
+};
+
+/* Marks on wants. */
+#define PH__WANT_SEEN 1u   /* a ref's value in the snapshot that the client saw */
+#define PH__WANT_NOW 2u    /* a ref's value now */
+#define PH__WANT_TARGET 4u /* given to reach */
+/* Marks on the client's shallow lines. */
+#define PH__SHALLOW_KNOWN 1u
+#define PH__SHALLOW_OPENED 2u /* unshallow was said */
+
+/* How failing says so; see ph__up_fail. */
+enum ph__up_say { PH__SAY_STDERR, PH__SAY_ERR, PH__SAY_BAND };
+
+/* Prefixes of one ls-refs, sorted, none the prefix of another. Without any, all refs are listed. */
+struct ph__prefixes {
+	char *text; /* each with a NUL */
+	size_t text_len, text_room;
+	uint32_t *at; /* offsets into text */
+	uint32_t count, room;
+	uint32_t lines; /* ref-prefix lines seen, also of those not kept */
+	bool all;       /* too many: they are ignored */
+};
+
+/* What one request asks for; v0 has one. Zeroed by ph__up_request_clear. */
+struct ph__up_request {
+	struct ph__oid_set wants, shallows;
+	struct ph__oid_set haves;  /* v2: all lines; v0: the common ones */
+	struct ph__oid_set opened; /* parents of the boundary that opens: wanted as well */
+	struct ph__prefixes prefixes;
+	uint32_t have_lines;
+	uint32_t depth; /* of `deepen`; 0 for none */
+	struct ph_filter filter;
+	bool filter_given, filter_cap;
+	bool thin, ofs_delta, no_progress, include_tag, multi_ack_detailed, done;
+	bool seen_line;  /* something of the request was read */
+	size_t band_max; /* bytes in a packet's payload; 0 without a side-band */
+	bool ls_peel, ls_symrefs, ls_unborn;
+	enum { PH__COMMAND_NONE, PH__COMMAND_LS_REFS, PH__COMMAND_FETCH } command;
+	enum ph_hash_algo algo; /* that the client speaks */
+	bool algo_said;         /* by the client, in so many words */
+};
+
+struct ph__up {
+	struct ph_session session; /* first */
+	enum ph__up_state state;
+	int version;
+	enum ph_hash_algo algo;
+	char repo[PH_REPO_NAME_MAX + 1];
+	char agent[128];
+	char failure[320];
+	enum ph__up_say failure_say;
+
+	struct ph_snapshot *seen; /* what the client saw last: advertised, or its last ls-refs */
+	struct ph_snapshot *now;  /* of this request, when seen does not have all wants */
+	struct ph_snapshot *use;  /* one of the two; not held by itself */
+	const struct ph_source *source;
+
+	struct ph__advert advert;
+	struct ph__up_request request;
+	uint32_t cursor; /* of the state's loop */
+	struct ph_ref_iter *iter;
+	struct ph_ref ref;
+	uint32_t marked; /* wants with the mark that TIPS is looking for */
+	bool tips_now;   /* TIPS is at the snapshot of now */
+
+	struct ph_reach *reach;
+	struct ph_cut *cut;
+	bool got_common, got_other;       /* since the last flush */
+	struct ph_oid last_common, asked; /* asked: the unknown have that CUT runs for */
+	bool cut_at_flush;
+	uint32_t cut_wants, cut_opened, cut_haves; /* given to cut so far */
+
+	struct ph_depth *depth;
+	uint32_t depth_cursor;
+	uint32_t shallows_known;
+	bool unshallow_all; /* everything within reach, and the repository is complete */
+	bool shallow_reply;
+
+	struct ph_walk *walk;
+	struct ph_pack_out *pack;
+	struct ph_reader *reader;
+	size_t filled;        /* bytes of the packet that is being filled */
+	bool pack_phase;      /* from here on failure goes to band 3 */
+	uint64_t spoke_at_ms; /* when output was last written in the pack phase */
+};
+
+typedef enum ph_step ph__up_function(struct ph__up *up, uint32_t *budget);
+
+/* ---- upload_pack.c ---- */
+
+/* Goes to a state, its cursor at 0. */
+enum ph_step ph__up_go(struct ph__up *up, enum ph__up_state state);
+/*
+ * Ends the session with 128: the text on stderr as git says it, and as ERR packet or on band 3 as
+ * say tells (in the pack phase always band 3, when there is one).
+ */
+enum ph_step ph__up_fail(struct ph__up *up, enum ph__up_say say, const char *format, ...)
+        PH_PRINTF(3, 4);
+/* The same for a status of a lower layer: a fixed phrase for the client, the detail to the log. */
+enum ph_step ph__up_fail_status(struct ph__up *up, enum ph_status status, const char *during);
+/* Forgets the request and all that was made for it. */
+void ph__up_request_clear(struct ph__up *up);
+/* To the next request (v2), or to the end. */
+enum ph_step ph__up_request_done(struct ph__up *up);
+
+/* Makes the reader, if there is none yet. */
+enum ph_status ph__up_need_reader(struct ph__up *up);
+
+/* ---- up_input.c ---- */
+
+enum ph__up_got {
+	PH__GOT_PKT,
+	PH__GOT_END,  /* input ended between packets */
+	PH__GOT_NONE, /* answer *step */
+};
+/*
+ * The next packet, chomped. ERR from the client and what is no packet fail, and so does the end of
+ * input inside one, or anywhere unless end_ok.
+ */
+enum ph__up_got ph__up_read(struct ph__up *up, struct ph_pkt *pkt, bool end_ok, enum ph_step *step);
+/* An id at the front of a text; *rest is behind it. */
+bool ph__up_oid(const struct ph__up *up, struct ph_oid *out, const char *text, size_t len,
+                const char **rest, size_t *rest_len);
+/* Adds to one of the request's sets; what names it in "too many ...". */
+enum ph_step ph__up_add(struct ph__up *up, struct ph__oid_set *set, const struct ph_oid *oid,
+                        uint32_t max, const char *what);
+/* Lines that both protocols have; *known tells whether it was one. PH_STEP_AGAIN when all is well.
+ */
+enum ph_step ph__up_common_line(struct ph__up *up, const struct ph_pkt *pkt, bool *known);
+/* A printable copy of a line for a message, cut. */
+const char *ph__up_show(char out[128], const void *text, size_t len);
+
+/* Prefixes of ls-refs. */
+enum ph_status ph__prefixes_add(struct ph__prefixes *prefixes, const struct ph_alloc *alloc,
+                                uint32_t max, const char *text, size_t len);
+void ph__prefixes_sort(struct ph__prefixes *prefixes);
+void ph__prefixes_release(struct ph__prefixes *prefixes, const struct ph_alloc *alloc);
+/* Whether a name begins with one of them, or all are listed. After sort. */
+bool ph__prefixes_match(const struct ph__prefixes *prefixes, const char *name);
+
+/* ---- states ---- */
+
+ph__up_function ph__up_advert, ph__up_wants, ph__up_haves;
+ph__up_function ph__up_v2_advert, ph__up_v2_request, ph__up_v2_ls_args, ph__up_v2_fetch_args;
+ph__up_function ph__up_v2_haves, ph__up_v2_acks;
+ph__up_function ph__up_ls_head, ph__up_ls_refs;
+ph__up_function ph__up_tips, ph__up_reach_tips, ph__up_reach, ph__up_chosen;
+ph__up_function ph__up_cut;
+ph__up_function ph__up_shallow_known, ph__up_depth, ph__up_depth_run, ph__up_shallow_lines;
+ph__up_function ph__up_unshallow_lines, ph__up_shallow_done;
+ph__up_function ph__up_pack_begin, ph__up_walk_grafts, ph__up_walk_tips, ph__up_walk, ph__up_tags;
+ph__up_function ph__up_pack, ph__up_pack_end;
+
+#endif
