@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is checked of every command once its objects are known to be whole: branches name commits,
+ * the branch that HEAD names is not deleted, annotated tags get their peeled value. Then the
+ * commands become changes of the transaction.
+ */
+#include "receive_int.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Reading a tag or two is worth some units of the budget. */
+#define CHECK_COST 4u
+#define STAGE_COST 2u
+
+/* ---- deletions ---- */
+
+static bool is_known(const struct receive *r, const struct ph_oid *oid)
+{
+	const struct ph_source *source = ph_snapshot_source(r->snapshot);
+	struct ph_loc loc;
+
+	return source->ops->find(source, oid, &loc) == PH_OK;
+}
+
+/*
+ * Deleting what is not there is no error when the client was not sure of it either: it gave no old
+ * value, or one that means nothing here. Git does the same.
+ */
+static void check_delete(struct receive *r, struct receive_command *c)
+{
+	struct ph_ref ref;
+	bool unsure = ph_oid_is_zero(&c->old_oid);
+	enum ph_status status = PH_ERR_NOT_FOUND;
+
+	if (!unsure && strcmp(receive_target(r, c), r->head) == 0) {
+		c->error = "deletion of the current branch prohibited";
+		ph__receive_say(r, "error: refusing to delete the current branch: %s",
+		                receive_name(r, c));
+		return;
+	}
+	if (r->snapshot)
+		status = ph_snapshot_ref(r->snapshot, receive_target(r, c), &ref);
+	if (status == PH_ERR_NOT_FOUND) {
+		if (!unsure && r->snapshot && is_known(r, &c->old_oid))
+			return; /* the transaction tells that it is not there */
+		ph__receive_say(r, "warning: deleting a non-existent ref");
+		c->skip = true;
+	} else if (status != PH_OK) {
+		c->error = ph_status_text(status);
+	} else if (unsure) {
+		c->error = "incorrect old value provided";
+	}
+}
+
+/* ---- updates ---- */
+
+static enum ph_status type_of(const struct ph_source *source, const struct ph_oid *oid,
+                              enum ph_object_type *type)
+{
+	struct ph_loc loc;
+	struct ph_entry entry;
+	enum ph_status status = source->ops->find(source, oid, &loc);
+
+	if (status == PH_OK)
+		status = source->ops->entry(source, loc, &entry);
+	if (status == PH_OK)
+		*type = entry.type;
+	return status;
+}
+
+static void refuse_type(struct receive *r, struct receive_command *c)
+{
+	char hex[PH_OID_HEX_MAX + 1];
+	const char *name = receive_name(r, c);
+
+	c->error = "invalid new value provided";
+	ph__receive_say(r,
+	                "error: cannot update ref '%s': trying to write non-commit object %s to "
+	                "branch '%s'",
+	                name, ph_oid_to_hex(hex, r->algo, &c->new_oid), name);
+}
+
+static enum ph_status check_update(struct receive *r, struct receive_command *c)
+{
+	const struct ph_source *source = ph_reader_source(r->reader);
+	enum ph_object_type type;
+	enum ph_status status = type_of(source, &c->new_oid, &type);
+
+	if (status != PH_OK)
+		return status;
+	if (type != PH_OBJ_COMMIT && strncmp(receive_target(r, c), "refs/heads/", 11) == 0)
+		refuse_type(r, c);
+	else if (type == PH_OBJ_TAG)
+		return ph_reader_peel(r->reader, &c->new_oid, &c->peeled, &type);
+	return PH_OK;
+}
+
+/* ---- all of them ---- */
+
+/* The branch that HEAD names, born or not. */
+static enum ph_status find_head(struct receive *r)
+{
+	struct ph_ref ref;
+	char target[PH_REF_NAME_MAX + 1];
+	enum ph_status status = PH_ERR_NOT_FOUND;
+
+	if (!r->snapshot)
+		return PH_OK;
+	status = ph_snapshot_resolve(r->snapshot, "HEAD", &ref, target);
+	if (status == PH_OK || status == PH_ERR_NOT_FOUND) {
+		memcpy(r->head, target, sizeof(target));
+		return PH_OK;
+	}
+	return status == PH_ERR_LIMIT ? PH_OK : status;
+}
+
+static enum ph_status prepare_checks(struct receive *r)
+{
+	const struct ph_service *service = &r->session.service;
+	enum ph_status status = find_head(r);
+
+	if (status != PH_OK || !r->txn)
+		return status;
+	return ph_reader_new(&r->reader, ph_txn_source(r->txn), service->alloc, service->limits);
+}
+
+static enum ph_step checked(struct receive *r)
+{
+	bool failed = false;
+
+	ph_reader_free(r->reader);
+	r->reader = NULL;
+	for (uint32_t i = 0; i < r->count; i++)
+		failed = failed || r->commands[i].error;
+	if (failed && r->atomic)
+		ph__receive_fail_all(r, "atomic push failure");
+	r->at = 0;
+	r->phase = RECEIVE_STAGE;
+	return PH_STEP_AGAIN;
+}
+
+enum ph_step ph__receive_check(struct receive *r, uint32_t *budget)
+{
+	if (r->at == 0) {
+		enum ph_status status = prepare_checks(r);
+
+		if (status != PH_OK)
+			return ph__receive_die_status(r, status);
+	}
+	while (r->at < r->count) {
+		struct receive_command *c = &r->commands[r->at++];
+		enum ph_status status = PH_OK;
+
+		if (!receive_live(c))
+			continue;
+		if (c->deletes)
+			check_delete(r, c);
+		else
+			status = check_update(r, c);
+		if (status == PH_ERR_NOMEM)
+			return ph__receive_die_status(r, status);
+		if (status != PH_OK)
+			c->error = ph_status_text(status);
+		ph_budget_spend(budget, CHECK_COST);
+		if (*budget == 0 && r->at < r->count)
+			return PH_STEP_AGAIN;
+	}
+	return checked(r);
+}
+
+/* ---- into the transaction ---- */
+
+static enum ph_status stage(struct receive *r, struct receive_command *c)
+{
+	const struct ph_oid *peeled = ph_oid_is_zero(&c->peeled) ? NULL : &c->peeled;
+	enum ph_status status = ph_txn_ref_update(r->txn, receive_target(r, c), &c->old_oid,
+	                                          &c->new_oid, peeled, &c->change);
+
+	c->staged = status == PH_OK;
+	return status;
+}
+
+enum ph_step ph__receive_stage(struct receive *r, uint32_t *budget)
+{
+	while (r->at < r->count) {
+		struct receive_command *c;
+		enum ph_status status;
+
+		if (*budget == 0)
+			return PH_STEP_AGAIN;
+		ph_budget_spend(budget, STAGE_COST);
+		c = &r->commands[r->at++];
+		if (!receive_live(c))
+			continue;
+		assert(r->txn);
+		status = stage(r, c);
+		if (status == PH_ERR_NOMEM)
+			return ph__receive_die_status(r, status);
+		if (status != PH_OK)
+			c->error = status == PH_ERR_EXISTS ? "multiple updates for one ref"
+			                                   : ph_status_text(status);
+	}
+	r->phase = RECEIVE_PREPARE;
+	return PH_STEP_AGAIN;
+}

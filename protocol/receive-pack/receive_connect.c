@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The proof that a push is connected: everything its new tips reach is in the pack, or reachable
+ * from a ref of the transaction's base. That an object merely lies in the store proves nothing. One
+ * walk for all commands tells that all is well. When it does not, halves are walked for, and halves
+ * of those, so that only the broken commands are refused: a few walks for each of them.
+ */
+#include "receive_int.h"
+
+#include <assert.h>
+#include <string.h>
+
+/*
+ * Every walk begins by going over all refs of the repository. What this may cost in all is bounded,
+ * or a push of many broken refs would keep us busy for hours: beyond it, commands that are not
+ * proven are refused. In tips added; a walk costs some more.
+ */
+#define SPENT_MAX ((uint64_t)64 << 20)
+#define WALK_COST 256u
+
+static bool wants_proof(const struct receive_command *c)
+{
+	return receive_live(c) && !c->deletes && !c->proven;
+}
+
+static void release_walk(struct receive_connect *connect)
+{
+	ph_ref_iter_free(connect->refs);
+	ph_walk_free(connect->walk);
+	connect->refs = NULL;
+	connect->walk = NULL;
+}
+
+void ph__receive_connect_release(struct receive *r)
+{
+	release_walk(&r->connect);
+}
+
+static enum ph_step finished(struct receive *r)
+{
+	release_walk(&r->connect);
+	r->at = 0;
+	r->phase = RECEIVE_CHECK;
+	return PH_STEP_AGAIN;
+}
+
+/* A failure that is ours and not the push's: no command can be proven. */
+static enum ph_step fail_internal(struct receive *r, enum ph_status status)
+{
+	const struct ph_service *service = &r->session.service;
+
+	if (status == PH_ERR_NOMEM)
+		return ph__receive_die_status(r, status);
+	ph_log_line(service->log, PH_LOG_ERROR, "receive-pack", service->connection,
+	            "%s: connectivity check failed: %s", r->repo, ph_status_text(status));
+	ph__receive_fail_all(r, ph_status_text(status));
+	return finished(r);
+}
+
+/* What a walk's failure says about the objects, and not about us. */
+static bool is_broken(enum ph_status status)
+{
+	return status == PH_ERR_MISSING || status == PH_ERR_NOT_FOUND || status == PH_ERR_CORRUPT ||
+	       status == PH_ERR_INVALID || status == PH_ERR_LIMIT;
+}
+
+static void refuse(struct receive *r, struct receive_command *c, enum ph_status why)
+{
+	const struct ph_service *service = &r->session.service;
+	char hex[PH_OID_HEX_MAX + 1];
+
+	/* A shallow client's push fails here when what it pushes needs its boundary. */
+	c->error = r->shallows ? "shallow update not allowed" : "missing necessary objects";
+	ph_log_line(service->log, PH_LOG_INFO, "receive-pack", service->connection,
+	            "%s: not connected: %s at %s: %s", r->repo, receive_name(r, c),
+	            ph_oid_to_hex(hex, r->algo, &c->new_oid), ph_status_text(why));
+}
+
+/* Refuses, or marks as proven, all that a walk was for. */
+static void settle(struct receive *r, enum ph_status status)
+{
+	for (uint32_t i = r->connect.first; i < r->connect.end; i++) {
+		struct receive_command *c = &r->commands[i];
+
+		if (!wants_proof(c))
+			continue;
+		if (status == PH_OK)
+			c->proven = true;
+		else
+			refuse(r, c, status);
+	}
+}
+
+/* Sets the next window of commands, and begins a walk for it. */
+static enum ph_step start(struct receive *r)
+{
+	struct receive_connect *connect = &r->connect;
+	struct ph_walk_options options = {.alloc = r->session.service.alloc,
+	                                  .limits = r->session.service.limits,
+	                                  .connectivity = true};
+	enum ph_status status;
+
+	release_walk(connect);
+	if (connect->width == 0)
+		connect->width = r->count;
+	while (connect->first < r->count && !wants_proof(&r->commands[connect->first]))
+		connect->first++;
+	if (connect->first == r->count)
+		return finished(r);
+	connect->end = r->count - connect->first > connect->width ? connect->first + connect->width
+	                                                          : r->count;
+	if (connect->again && connect->spent > SPENT_MAX) {
+		connect->end = r->count;
+		settle(r, PH_ERR_LIMIT);
+		return finished(r);
+	}
+	connect->spent += WALK_COST;
+	options.source = ph_txn_source(r->txn);
+	status = ph_walk_new(&connect->walk, &options);
+	if (status != PH_OK)
+		return fail_internal(r, status);
+	connect->at = connect->first;
+	connect->wanted = 0;
+	connect->stage = CONNECT_WANTS;
+	return PH_STEP_AGAIN;
+}
+
+static enum ph_step want_tips(struct receive *r, uint32_t *budget)
+{
+	struct receive_connect *connect = &r->connect;
+
+	while (connect->at < connect->end) {
+		struct receive_command *c;
+		enum ph_status status;
+
+		if (*budget == 0)
+			return PH_STEP_AGAIN;
+		ph_budget_spend(budget, 1);
+		connect->spent++;
+		c = &r->commands[connect->at++];
+		if (!wants_proof(c))
+			continue;
+		status = ph_walk_want(connect->walk, &c->new_oid);
+		if (status == PH_OK)
+			connect->wanted++;
+		else if (is_broken(status))
+			refuse(r, c, status);
+		else
+			return fail_internal(r, status);
+	}
+	connect->stage = connect->wanted ? CONNECT_REFS : CONNECT_START;
+	return PH_STEP_AGAIN;
+}
+
+/* One ref that the base has, as a have. */
+static enum ph_status have_ref(struct receive *r)
+{
+	struct receive_connect *connect = &r->connect;
+	struct ph_ref ref;
+	enum ph_status status = ph_ref_iter_next(connect->refs, &ref);
+
+	if (status != PH_OK || *ref.target)
+		return status;
+	connect->spent++;
+	status = ph_walk_have(connect->walk, &ref.oid);
+	return status == PH_ERR_NOT_FOUND ? PH_OK : status;
+}
+
+/* The repository's own boundary counts; the client's does not. */
+static enum ph_status graft(struct receive *r)
+{
+	const struct ph_oid *oids;
+	uint32_t count = ph_snapshot_shallow(r->snapshot, &oids);
+
+	for (uint32_t i = 0; i < count; i++) {
+		enum ph_status status = ph_walk_graft(r->connect.walk, &oids[i]);
+
+		if (status != PH_OK && status != PH_ERR_NOT_FOUND)
+			return status;
+	}
+	return PH_OK;
+}
+
+static enum ph_step have_refs(struct receive *r, uint32_t *budget)
+{
+	struct receive_connect *connect = &r->connect;
+	enum ph_status status = PH_OK;
+
+	if (r->snapshot && !connect->refs) {
+		status = graft(r);
+		if (status == PH_OK)
+			status = ph_snapshot_refs(r->snapshot, "refs/", &connect->refs);
+	}
+	while (r->snapshot && status == PH_OK) {
+		if (*budget == 0)
+			return PH_STEP_AGAIN;
+		status = have_ref(r);
+		ph_budget_spend(budget, 1);
+	}
+	if (status < 0)
+		return fail_internal(r, status);
+	connect->at = 0;
+	connect->stage = connect->again ? CONNECT_PROVEN : CONNECT_WALK;
+	return PH_STEP_AGAIN;
+}
+
+/* What earlier walks have proven need not be walked again. */
+static enum ph_step have_proven(struct receive *r, uint32_t *budget)
+{
+	struct receive_connect *connect = &r->connect;
+
+	while (connect->at < connect->first) {
+		struct receive_command *c;
+		enum ph_status status;
+
+		if (*budget == 0)
+			return PH_STEP_AGAIN;
+		ph_budget_spend(budget, 1);
+		connect->spent++;
+		c = &r->commands[connect->at++];
+		if (!c->proven)
+			continue;
+		status = ph_walk_have(connect->walk, &c->new_oid);
+		if (status != PH_OK && status != PH_ERR_NOT_FOUND)
+			return fail_internal(r, status);
+	}
+	connect->stage = CONNECT_WALK;
+	return PH_STEP_AGAIN;
+}
+
+/*
+ * A window that is connected is done, and the next may be larger. One that is not is halved, down
+ * to a single command, which is refused.
+ */
+static enum ph_step walk(struct receive *r, uint32_t *budget)
+{
+	struct receive_connect *connect = &r->connect;
+	enum ph_status status = ph_walk_run(connect->walk, budget);
+
+	if (status == PH_AGAIN)
+		return PH_STEP_AGAIN;
+	if (status != PH_OK && !is_broken(status))
+		return fail_internal(r, status);
+	if (status == PH_OK || connect->wanted == 1) {
+		settle(r, status);
+		connect->first = connect->end;
+		connect->width = connect->width > UINT32_MAX / 2 ? UINT32_MAX : 2 * connect->width;
+	} else {
+		connect->width = (connect->end - connect->first) / 2;
+	}
+	connect->again = true;
+	connect->stage = CONNECT_START;
+	return PH_STEP_AGAIN;
+}
+
+enum ph_step ph__receive_connect(struct receive *r, uint32_t *budget)
+{
+	switch (r->connect.stage) {
+	case CONNECT_START:
+		return start(r);
+	case CONNECT_WANTS:
+		return want_tips(r, budget);
+	case CONNECT_REFS:
+		return have_refs(r, budget);
+	case CONNECT_PROVEN:
+		return have_proven(r, budget);
+	case CONNECT_WALK:
+	default:
+		return walk(r, budget);
+	}
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One push: what its phases share. Each phase is a file: the session itself and its advertisement
+ * (receive_pack.c), commands (receive_commands.c), the pack (receive_unpack.c), the proof that what
+ * is new is connected (receive_connect.c), checks of every command (receive_check.c), the
+ * transaction's end (receive_commit.c), and the report (receive_report.c).
+ *
+ * A phase's function works a little and returns what it needs next. It moves on by setting phase
+ * and returning PH_STEP_AGAIN.
+ */
+#ifndef PACKHORSE_RECEIVE_INT_H
+#define PACKHORSE_RECEIVE_INT_H
+
+#include "advert_int.h"
+#include "commit_int.h"
+#include "out_int.h"
+#include "session_int.h"
+
+#include <packhorse/pack_in.h>
+#include <packhorse/pkt.h>
+#include <packhorse/reader.h>
+#include <packhorse/receive_pack.h>
+#include <packhorse/refname.h>
+#include <packhorse/walk.h>
+
+/* A name that is no good is still named in the report; one longer than this ends the session. */
+#define RECEIVE_NAME_BYTES_MAX 4096u
+/* All names of one push: 200000 commands of 300 bytes. Bounds what a client makes us hold. */
+#define RECEIVE_NAMES_BYTES_MAX ((size_t)64 << 20)
+/* Lines for the user (errors, warnings) per push: enough to see what is wrong. */
+#define RECEIVE_LINES_MAX 64u
+/* Warnings of fsck among them; all are logged, up to the second number. */
+#define RECEIVE_FSCK_LINES_MAX 8u
+#define RECEIVE_FSCK_LOGGED_MAX 100u
+
+enum receive_phase {
+	RECEIVE_OPEN,
+	RECEIVE_ADVERTISE,
+	RECEIVE_COMMANDS,
+	RECEIVE_BEGIN,
+	RECEIVE_PACK,
+	RECEIVE_RESOLVE,
+	RECEIVE_TARGETS,
+	RECEIVE_SORT,
+	RECEIVE_ALIASES,
+	RECEIVE_CONNECT,
+	RECEIVE_CHECK,
+	RECEIVE_STAGE,
+	RECEIVE_PREPARE,
+	RECEIVE_COMMIT,
+	RECEIVE_REPORT,
+	RECEIVE_DONE
+};
+
+struct receive_command {
+	struct ph_oid old_oid, new_oid;
+	struct ph_oid peeled;
+	size_t name;       /* where it is in names: as the client gave it */
+	size_t target;     /* the ref that changes: another name when the one given is a symref */
+	const char *error; /* a static text for "ng"; NULL as long as all is well */
+	uint32_t change;   /* its number in the transaction, when staged */
+	uint32_t leader;   /* 1 + the command that does this one's work; 0 for none */
+	bool deletes;
+	bool skip;   /* nothing to do: reported ok all the same */
+	bool staged; /* part of the transaction, and not dropped */
+	bool proven; /* its tip was found connected */
+	bool logged; /* the transaction's log says that it is done */
+};
+
+/* The proof of connectivity, for the commands from first up to end at once. */
+enum receive_connect_stage {
+	CONNECT_START,
+	CONNECT_WANTS,
+	CONNECT_REFS,
+	CONNECT_PROVEN,
+	CONNECT_WALK
+};
+
+struct receive_connect {
+	enum receive_connect_stage stage;
+	struct ph_walk *walk;
+	struct ph_ref_iter *refs;
+	uint32_t first, end;
+	uint32_t width;  /* of the next window; 0 at first: all */
+	uint32_t at;     /* next command whose tip is to be added */
+	uint32_t wanted; /* commands that the walk is for */
+	uint64_t spent;  /* on setting walks up */
+	bool again;      /* it is not the first walk */
+};
+
+struct receive {
+	struct ph_session session; /* first */
+	enum receive_phase phase;
+	int version;
+	char repo[PH_REPO_NAME_MAX + 1];
+	enum ph_hash_algo algo;
+	bool creates; /* the repository is not there (yet) */
+
+	struct ph_snapshot *snapshot; /* NULL when it creates; what was advertised, then the base */
+	struct ph__advert advert;
+	struct ph_txn *txn;
+
+	/* Commands, and what the client's capabilities say. */
+	struct receive_command *commands;
+	uint32_t count, commands_size;
+	char *names;
+	size_t names_len, names_size;
+	uint32_t shallows;
+	bool report, side_band, quiet, atomic, updates;
+
+	/* The pack. */
+	struct ph_pack_in *pack_in;
+	struct ph_pack_in_options pack_options;
+	uint32_t pack;
+	const char *unpack_error; /* static; NULL when it was fine */
+	uint32_t fsck_warnings;
+	uint64_t pack_bytes;
+	uint32_t pack_objects;
+
+	/* Commands by target; heap is the size of the heap while it is sorted. */
+	uint32_t *order;
+	uint32_t heap, at;
+
+	struct receive_connect connect;
+	struct ph_reader *reader;
+	char head[PH_REF_NAME_MAX + 1]; /* the branch HEAD names, or "" */
+	bool head_staged, log_begun;
+	struct ph__commit commit;
+
+	/* Towards the client. */
+	uint64_t spoke_at_ms; /* something went out on the side-band */
+	uint64_t progress_at_ms;
+	uint32_t lines;
+	size_t report_left; /* bytes of the report that are not written */
+	size_t chunk_left;  /* of them in the band packet that was begun */
+	size_t line_at;     /* bytes of the current line that are written */
+	uint32_t report_at; /* the line: 0 for "unpack", then commands, then the flush */
+	bool report_begun;
+};
+
+static inline const char *receive_name(const struct receive *r, const struct receive_command *c)
+{
+	return r->names + c->name;
+}
+
+static inline const char *receive_target(const struct receive *r, const struct receive_command *c)
+{
+	return r->names + c->target;
+}
+
+/* Whether a command is still to be done. */
+static inline bool receive_live(const struct receive_command *c)
+{
+	return !c->error && !c->skip;
+}
+
+/* What the report says of it: a command that another does for it shares that one's fate. */
+static inline const char *receive_verdict(const struct receive *r, const struct receive_command *c)
+{
+	return c->leader && !c->error ? r->commands[c->leader - 1].error : c->error;
+}
+
+/* ---- receive_pack.c ---- */
+
+/* Ends the session: a short phrase for the client, status 128. */
+enum ph_step ph__receive_die(struct receive *r, const char *text);
+/* The phrase of a status as a phase's answer: die, or what budgets ask for. */
+enum ph_step ph__receive_die_status(struct receive *r, enum ph_status status);
+/* A line for the user: on band 2, or the error stream. Control bytes are escaped. */
+void ph__receive_say(struct receive *r, const char *format, ...) PH_PRINTF(2, 3);
+/* An empty packet on band 1 if nothing was said for too long; sets the deadline for the next. */
+void ph__receive_keepalive(struct receive *r);
+/* Every command that has no error gets this one. */
+void ph__receive_fail_all(struct receive *r, const char *text);
+/* Frees what only the work needs, before the report: the transaction above all. */
+void ph__receive_drop_work(struct receive *r);
+
+/* ---- phases ---- */
+
+enum ph_step ph__receive_commands(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_begin(struct receive *r);
+enum ph_step ph__receive_pack_bytes(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_resolve(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_targets(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_sort(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_aliases(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_connect(struct receive *r, uint32_t *budget);
+void ph__receive_connect_release(struct receive *r);
+enum ph_step ph__receive_check(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_stage(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_prepare(struct receive *r);
+enum ph_step ph__receive_commit(struct receive *r);
+enum ph_step ph__receive_report(struct receive *r, uint32_t *budget);
+
+/*
+ * Brings the transaction's log in line with what is staged; verb begins each record. Records are
+ * only ever added, so what was logged and is refused at the commit gets one that says so.
+ */
+enum ph_status ph__receive_log(struct receive *r, const char *verb);
+/* Appends a name to the arena. PH_ERR_NOMEM, PH_ERR_LIMIT. */
+enum ph_status ph__receive_name_add(struct receive *r, const char *name, size_t len, size_t *at);
+
+#endif

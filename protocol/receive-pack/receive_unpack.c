@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The pack of a push. Its bytes go straight into a transaction, which is the quarantine: nobody
+ * else sees them before the commit, and freeing the transaction leaves nothing behind. A pack that
+ * is no good fails the whole push, with a short phrase for the client and the detail in the log.
+ */
+#include "receive_int.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Silence between two lines of progress. */
+#define PROGRESS_MS 1000u
+
+/* The push has failed as a whole: only the report is left. */
+static enum ph_step fail(struct receive *r, const char *text)
+{
+	r->unpack_error = text;
+	for (uint32_t i = 0; i < r->count; i++)
+		r->commands[i].error = "unpacker error";
+	ph__receive_drop_work(r);
+	r->phase = RECEIVE_REPORT;
+	return PH_STEP_AGAIN;
+}
+
+static enum ph_step fail_pack(struct receive *r, enum ph_status status)
+{
+	const struct ph_service *service = &r->session.service;
+	const struct ph_error *error = r->pack_in ? ph_pack_in_error(r->pack_in) : NULL;
+	const char *text = ph_status_text(status);
+	const char *what = error && error->status != PH_OK && error->what ? error->what : text;
+
+	ph_log_line(service->log, PH_LOG_WARN, "receive-pack", service->connection,
+	            "%s: pack refused: %s: %s %s at byte %llu", r->repo, text, what,
+	            error ? error->detail : "", (unsigned long long)(error ? error->offset : 0));
+	if (status == PH_ERR_FSCK && error)
+		ph__receive_say(r, "error: object %s: %s", error->detail, what);
+	else
+		ph__receive_say(r, "error: %s", text);
+	return fail(r, text);
+}
+
+static void warn(void *user, const char *id, const struct ph_oid *oid)
+{
+	struct receive *r = user;
+	const struct ph_service *service = &r->session.service;
+	char hex[PH_OID_HEX_MAX + 1];
+
+	ph_oid_to_hex(hex, r->algo, oid);
+	if (r->fsck_warnings < RECEIVE_FSCK_LINES_MAX)
+		ph__receive_say(r, "warning: object %s: %s", hex, id);
+	if (r->fsck_warnings < RECEIVE_FSCK_LOGGED_MAX)
+		ph_log_line(service->log, PH_LOG_INFO, "receive-pack", service->connection,
+		            "%s: object %s: %s", r->repo, hex, id);
+	if (r->fsck_warnings < UINT32_MAX)
+		r->fsck_warnings++;
+}
+
+static enum ph_status pack_begin(struct receive *r)
+{
+	const struct ph_service *service = &r->session.service;
+	struct ph_pack_in_options *options = &r->pack_options;
+	enum ph_status status = ph_txn_pack_begin(r->txn, &r->pack);
+
+	*options = (struct ph_pack_in_options){.algo = r->algo,
+	                                       .alloc = service->alloc,
+	                                       .limits = service->limits,
+	                                       .user = r,
+	                                       .warn = warn};
+	if (r->snapshot)
+		options->base = ph_snapshot_source(r->snapshot);
+	if (status == PH_OK)
+		status = ph_txn_sink(r->txn, r->pack, PH_SECTION_RUN, &options->run);
+	if (status == PH_OK)
+		status = ph_txn_sink(r->txn, r->pack, PH_SECTION_INDEX, &options->index);
+	if (status == PH_OK)
+		status = ph_txn_sink(r->txn, r->pack, PH_SECTION_SCRATCH, &options->scratch);
+	return status == PH_OK ? ph_pack_in_new(&r->pack_in, options) : status;
+}
+
+/* The repository as it is now, for it may have moved since it was advertised. */
+static enum ph_status refresh(struct receive *r)
+{
+	struct ph_snapshot *fresh;
+	enum ph_status status = ph_store_snapshot(r->session.service.store, r->repo, &fresh);
+
+	if (status != PH_OK)
+		return status;
+	if (fresh->algo != r->algo) {
+		ph_snapshot_release(fresh);
+		return PH_ERR_CONFLICT;
+	}
+	ph__advert_release(&r->advert);
+	ph_snapshot_release(r->snapshot);
+	r->snapshot = fresh;
+	r->creates = false;
+	return PH_OK;
+}
+
+static enum ph_status begin_existing(struct receive *r)
+{
+	enum ph_status status = refresh(r);
+
+	return status == PH_OK ? ph_store_begin(r->session.service.store, r->snapshot, &r->txn)
+	                       : status;
+}
+
+static enum ph_status begin_new(struct receive *r)
+{
+	enum ph_status status;
+
+	/* Deleting from nothing creates nothing. */
+	if (!r->updates)
+		return PH_OK;
+	status = ph_store_create(r->session.service.store, r->repo, r->algo, &r->txn);
+	return status == PH_ERR_EXISTS ? begin_existing(r) : status;
+}
+
+/*
+ * The transaction begins once the client has said what it wants. What its base can see stays until
+ * the transaction ends, so the proof of connectivity may rest on it.
+ */
+enum ph_step ph__receive_begin(struct receive *r)
+{
+	enum ph_status status = r->creates ? begin_new(r) : begin_existing(r);
+
+	if (status == PH_ERR_NOT_FOUND)
+		return fail(r, "repository was deleted meanwhile");
+	if (status == PH_ERR_CONFLICT)
+		return fail(r, "repository was created meanwhile, push again");
+	if (status == PH_OK && r->updates)
+		status = pack_begin(r);
+	if (status != PH_OK)
+		return fail_pack(r, status);
+	r->phase = r->updates ? RECEIVE_PACK : RECEIVE_TARGETS;
+	return PH_STEP_AGAIN;
+}
+
+enum ph_step ph__receive_pack_bytes(struct receive *r, uint32_t *budget)
+{
+	size_t len, used = 0;
+	const uint8_t *data = ph__session_input(&r->session, &len);
+	enum ph_status status;
+
+	if (len == 0 && r->session.eof)
+		return fail_pack(r, PH_ERR_TRUNCATED);
+	if (len == 0)
+		return PH_STEP_INPUT;
+	status = ph_pack_in_write(r->pack_in, data, len, &used, budget);
+	assert(used <= len);
+	ph__session_consume(&r->session, used);
+	if (status < 0)
+		return fail_pack(r, status);
+	if (status == PH_END) {
+		r->spoke_at_ms = r->progress_at_ms = r->session.now_ms;
+		r->phase = RECEIVE_RESOLVE;
+	}
+	return PH_STEP_AGAIN;
+}
+
+/* Progress as index-pack shows it; done: the line that ends it. */
+static void progress(struct receive *r, bool done)
+{
+	const struct ph_pack_in_stats *stats = ph_pack_in_stats(r->pack_in);
+	char bases[64] = "";
+
+	if (r->quiet || !r->side_band || stats->deltas == 0 || !ph__out_ready(&r->session))
+		return;
+	if (!done && r->session.now_ms - r->progress_at_ms < PROGRESS_MS)
+		return;
+	if (stats->bases_added)
+		snprintf(bases, sizeof(bases), ", completed with %u local object%s",
+		         stats->bases_added, stats->bases_added == 1 ? "" : "s");
+	if (done)
+		ph__out_band_text(&r->session, PH_BAND_PROGRESS,
+		                  "Resolving deltas: 100%% (%u/%u)%s.\n", stats->deltas,
+		                  stats->deltas, *bases ? bases : ", done");
+	else
+		ph__out_band_text(&r->session, PH_BAND_PROGRESS,
+		                  "Resolving deltas: %3u%% (%u/%u)\r",
+		                  (unsigned)(100 * (uint64_t)stats->resolved / stats->deltas),
+		                  stats->resolved, stats->deltas);
+	r->spoke_at_ms = r->progress_at_ms = r->session.now_ms;
+}
+
+static enum ph_step resolved(struct receive *r)
+{
+	const struct ph_pack_in_stats *stats = ph_pack_in_stats(r->pack_in);
+	bool empty = stats->announced == 0;
+	enum ph_status status = PH_OK;
+
+	r->pack_bytes = stats->bytes;
+	r->pack_objects = stats->announced;
+	progress(r, true);
+	ph_pack_in_free(r->pack_in);
+	r->pack_in = NULL;
+	/* A push of refs to objects that are here already sends an empty pack; it is not kept. */
+	if (empty)
+		ph_txn_pack_drop(r->txn, r->pack);
+	else
+		status = ph_txn_pack_end(r->txn, r->pack);
+	if (status != PH_OK)
+		return fail_pack(r, status);
+	r->phase = RECEIVE_TARGETS;
+	return PH_STEP_AGAIN;
+}
+
+enum ph_step ph__receive_resolve(struct receive *r, uint32_t *budget)
+{
+	enum ph_status status = ph_pack_in_run(r->pack_in, budget);
+
+	if (status == PH_OK)
+		return resolved(r);
+	if (status < 0)
+		return fail_pack(r, status);
+	progress(r, false);
+	return PH_STEP_AGAIN;
+}
