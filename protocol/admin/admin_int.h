@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An owner command while it runs: its words, and what its steps share. admin.c reads the words and
+ * runs what changes a repository; admin_list.c lists them.
+ */
+#ifndef PACKHORSE_ADMIN_INT_H
+#define PACKHORSE_ADMIN_INT_H
+
+#include "commit_int.h"
+#include "out_int.h"
+#include "session_int.h"
+
+#include <packhorse/admin.h>
+#include <packhorse/refname.h>
+
+/* A name with every byte escaped. */
+#define ADMIN_ESCAPED_BYTES (4u * PH_REF_NAME_MAX + 1)
+
+struct admin;
+
+/* One command: a step like a session's. */
+typedef enum ph_step (*admin_step)(struct admin *admin, uint32_t *budget);
+
+struct admin {
+	struct ph_session session; /* first */
+	admin_step step;
+	unsigned argc;
+	char *argv[PH_REQUEST_ARGS_MAX]; /* into text */
+	char *text;
+
+	/* What the words said. */
+	char repo[PH_REPO_NAME_MAX + 1];
+	char branch[PH_REF_NAME_MAX + 1]; /* full name, or "" */
+	enum ph_hash_algo algo;
+
+	/* What is under way. */
+	struct ph_txn *txn;
+	struct ph__commit commit;
+	struct ph_snapshot *snapshot;
+	struct ph_ref_iter *refs;
+	uint64_t ref_count;
+};
+
+/* Ends the command with this status. */
+enum ph_step ph__admin_end(struct admin *admin, int exit_status);
+/* Text on the first stream, all of it: only after ph__out_ready said yes. */
+void ph__admin_print(struct admin *admin, const char *text);
+/* What failed, and status 1. */
+enum ph_step ph__admin_fail(struct admin *admin, enum ph_status status);
+/* Control bytes, of C1 too, as \xNN. out has ADMIN_ESCAPED_BYTES. Returns out. */
+char *ph__admin_escape(char *out, const char *text);
+
+enum ph_step ph__admin_list(struct admin *admin, uint32_t *budget);
+
+#endif
