@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""tidy.py CHECK SOURCE [LIBRARY...]
+
+  includes   a folder includes only what stands below it, and one file alone sees each third party
+  style      SPDX line, line and function and file length, banned functions
+  format     clang-format agrees
+  symbols    the libraries import no I/O, no clock, no malloc: nothing but what is listed here
+  exports    every symbol that a library shows begins with ph_
+"""
+import os
+import re
+import subprocess
+import sys
+
+check, top, libraries = sys.argv[1], sys.argv[2], sys.argv[3:]
+problems = []
+
+
+def files(*endings):
+    out = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=top, check=True,
+                         stdout=subprocess.PIPE, text=True).stdout.split("\n")
+    return [f for f in out if f.endswith(endings) and os.path.exists(os.path.join(top, f))]
+
+
+def read(name):
+    with open(os.path.join(top, name), encoding="utf-8") as f:
+        return f.read()
+
+
+# Folder -> folders whose public headers it may include. Tests and fuzz targets may include all.
+BELOW = {
+    "libpack": [],
+    "store": ["libpack"],
+    "store/mem": ["libpack", "store"],
+    "store/disk": ["libpack", "store"],
+    "protocol": ["libpack", "store"],
+    "protocol/upload-pack": ["libpack", "store", "protocol"],
+    "protocol/receive-pack": ["libpack", "store", "protocol"],
+    "protocol/admin": ["libpack", "store", "protocol"],
+    "protocol/services": ["libpack", "store", "store/mem", "store/disk", "protocol",
+                          "protocol/upload-pack", "protocol/receive-pack", "protocol/admin"],
+    "ssh": ["libpack", "store", "protocol", "protocol/admin", "protocol/services"],
+    "daemon": ["libpack", "store", "store/mem", "store/disk", "protocol", "ssh"],
+    "examples": ["protocol/services"],
+}
+# Third party -> the only files that may include it.
+ALONE = {
+    r"zlib\.h": r"libpack/zlib_streams\.c",
+    r"mbedtls/.*": r"libpack/hash_mbedtls\.c",
+    r"libssh/.*": r"ssh/.*",
+    r"uv\.h": r"daemon/.*",
+    r"git2.*": r"tests/.*",
+}
+
+
+def folder_of(name):
+    best = ""
+    for folder in BELOW:
+        if name.startswith(folder + "/") and len(folder) > len(best):
+            best = folder
+    return best
+
+
+def includes():
+    sources = files(".c", ".h")
+    homes = {}
+    for name in sources:
+        if "/include/packhorse/" in name:
+            homes["packhorse/" + os.path.basename(name)] = name.split("/include/")[0]
+    for name in sources:
+        folder = folder_of(name)
+        for header in re.findall(r'^#include [<"](.*)[>"]', read(name), re.M):
+            for pattern, where in ALONE.items():
+                if re.fullmatch(pattern, header) and not re.fullmatch(where, name):
+                    problems.append("%s includes %s, which only %s may" % (name, header, where))
+            if not folder or "/tests/" in name or "/conformance/" in name:
+                continue
+            home = homes.get(header)
+            if header.startswith("packhorse/") and home is None:
+                problems.append("%s includes %s, which is nowhere" % (name, header))
+            elif home and home != folder and home not in BELOW[folder]:
+                problems.append("%s (%s) includes %s of %s" % (name, folder, header, home))
+
+
+BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|strtok|gets|alloca|ctime|asctime|atoi|system|popen"
+                    r"|fork|execv\w*|execl\w*)\s*\(")
+
+
+def style():
+    for name in files(".c", ".h"):
+        text = read(name)
+        lines = text.split("\n")
+        if lines[0] != "/* SPDX-License-Identifier: MIT */":
+            problems.append("%s:1: no SPDX line" % name)
+        if "ph__placeholder" in text:
+            problems.append("%s: a placeholder" % name)
+        if len(lines) > 1000:
+            problems.append("%s: %d lines" % (name, len(lines)))
+        start = None
+        for i, line in enumerate(lines, 1):
+            if len(line.expandtabs(8)) > 100:
+                problems.append("%s:%d: longer than 100 columns" % (name, i))
+            if re.search(r"[ \t]$", line):
+                problems.append("%s:%d: space at the end" % (name, i))
+            if BANNED.search(line) and "/tests/" not in name and not name.startswith("tests/"):
+                problems.append("%s:%d: banned function" % (name, i))
+            if line == "{":
+                start = i
+            elif line == "}" and start:
+                if i - start - 1 > 70 and "/tests/" not in name:
+                    problems.append("%s:%d: a function of %d lines" % (name, start, i - start - 1))
+                start = None
+
+
+def format_():
+    names = [os.path.join(top, f) for f in files(".c", ".h")]
+    r = subprocess.run(["clang-format", "--dry-run", "--Werror", *names], stderr=subprocess.PIPE, text=True)
+    if r.returncode:
+        problems.extend(r.stderr.split("\n")[:20])
+
+
+IMPORTS = re.compile(
+    r"ph_\w+|mem(cpy|move|set|cmp|chr|rchr|mem)|str(len|nlen|cmp|ncmp|chr|rchr|str|spn|cspn|pbrk|ncasecmp)"
+    r"|v?snprintf|__v?snprintf_chk|__mem\w+_chk|__assert_fail|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_"
+    r"|(in|de)flate\w*|crc32\w*|mbedtls_sha(1|256)_\w+|__atomic_\w+|__stdatomic_\w+")
+
+
+def variables(library):
+    """What lies in .data or .bss. Tables of pointers are in .data.rel.ro: constant once loaded."""
+    out = subprocess.run(["objdump", "-t", library], check=True, stdout=subprocess.PIPE, text=True).stdout
+    for line in out.splitlines():
+        fields = re.fullmatch(r"[0-9a-f]+ .{7} (\S+)\t[0-9a-f]+ +(?:\.hidden )?(\S+)", line)
+        if fields and re.match(r"\.t?(data|bss)(?!\.rel\.ro)|\*COM\*", fields[1]) and fields[1] != fields[2]:
+            yield fields[2]
+
+
+def symbols():
+    for library in libraries:
+        name = os.path.basename(library)
+        defined, wanted = set(), {}
+        out = subprocess.run(["nm", "-A", library], check=True, stdout=subprocess.PIPE, text=True).stdout
+        for line in out.splitlines():
+            where, kind, symbol = line.split(":")[1], line.split()[-2], line.split()[-1]
+            if kind == "U":
+                wanted.setdefault(symbol, where)
+            else:
+                defined.add(symbol)
+        problems.extend("%s keeps a variable: %s" % (name, v) for v in variables(library))
+        for symbol, where in sorted(wanted.items()):
+            if symbol not in defined and not IMPORTS.fullmatch(symbol):
+                problems.append("%s: %s imports %s" % (name, where, symbol))
+
+
+def exports():
+    for library in libraries:
+        dynamic = ["-D"] if library.endswith(".so") or ".so." in library else []
+        out = subprocess.run(["nm", "-g", "--defined-only", *dynamic, library], check=True,
+                             stdout=subprocess.PIPE, text=True).stdout
+        names = [line.split()[-1] for line in out.splitlines() if len(line.split()) == 3]
+        if len(names) < 50:
+            problems.append("%s shows only %d symbols" % (library, len(names)))
+        for name in names:
+            if not re.match(r"ph_(?!_)" if dynamic else r"ph_", name):
+                problems.append("%s shows %s" % (os.path.basename(library), name))
+
+
+{"includes": includes, "style": style, "format": format_, "symbols": symbols, "exports": exports}[check]()
+print("\n".join(problems) or "nothing found")
+sys.exit(bool(problems))
