@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""big.py --packhorse BINARY REPO: pushes REPO with all its refs and clones it back, ours (store file
+and memory) and stock sshd with git, all over SSH on loopback with the same cipher. While the push runs,
+another client lists refs again and again. Prints a table, with the ratio to the peer.
+
+  wall      the client's git, start to end
+  cpu       of the server: all its processes and threads
+  memory    highest private anonymous memory of the server while that ran, sampled every 20 ms
+  ls-remote times of a whole git ls-remote over SSH while the push ran
+"""
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+here = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(here, "../tests/interop"))
+from harness import World, equal
+
+CIPHER = ["Ciphers=aes128-gcm@openssh.com"]
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def tree(pid):
+    """A process and all below it."""
+    out = [pid]
+    try:
+        for thread in os.listdir("/proc/%d/task" % pid):
+            with open("/proc/%d/task/%s/children" % (pid, thread)) as f:
+                for child in f.read().split():
+                    out += tree(int(child))
+    except OSError:
+        pass
+    return out
+
+
+def memory_mb(pid):
+    total = 0
+    for p in tree(pid):
+        try:
+            with open("/proc/%d/smaps_rollup" % p) as f:
+                for line in f:
+                    if line.startswith("Anonymous:"):
+                        total += int(line.split()[1])
+        except OSError:
+            pass
+    return total / 1024
+
+
+def cpu_s(pid):
+    """Own and of children that ended and were waited for."""
+    with open("/proc/%d/stat" % pid) as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return sum(int(x) for x in fields[11:15]) / TICK
+
+
+class Watch:
+    """Samples a server's memory while a block runs."""
+
+    def __init__(self, pid):
+        self.pid, self.peak, self.on = pid, 0, True
+
+    def __enter__(self):
+        self.cpu = cpu_s(self.pid)
+        self.thread = threading.Thread(target=self.sample)
+        self.thread.start()
+        self.start = time.monotonic()
+        return self
+
+    def sample(self):
+        while self.on:
+            self.peak = max(self.peak, memory_mb(self.pid))
+            time.sleep(0.02)
+
+    def __exit__(self, *error):
+        self.wall = time.monotonic() - self.start
+        self.on = False
+        self.thread.join()
+        time.sleep(0.2)
+        self.cpu = cpu_s(self.pid) - self.cpu
+
+
+class Peer:
+    """Stock sshd and git."""
+
+    def __init__(self, world):
+        self.top = world.path("peer")
+        os.makedirs(self.top)
+        os.makedirs("/run/sshd", exist_ok=True)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.top + "/host"], check=True)
+        shutil.copy(world.key("id") + ".pub", self.top + "/authorized_keys")
+        self.host, self.port = "127.0.0.1", 22229
+        with open(self.top + "/config", "w") as f:
+            f.write("Port %d\nListenAddress 127.0.0.1\nHostKey %s/host\nPidFile none\nUsePAM no\n"
+                    "AuthorizedKeysFile %s/authorized_keys\nStrictModes no\nAcceptEnv GIT_PROTOCOL\n"
+                    "MaxStartups 500\nUseDNS no\n" % (self.port, self.top, self.top))
+        self.process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-f", self.top + "/config"])
+        time.sleep(0.5)
+        subprocess.run(["git", "init", "-q", "--bare", self.top + "/big.git"], check=True)
+
+    def url(self, name):
+        return "ssh://root@127.0.0.1:%d%s/%s" % (self.port, self.top, name)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+def list_refs(world, server, seconds, stop, push):
+    env = world.env(ssh_options=CIPHER)
+    while not stop.is_set() and push.poll() is None:
+        start = time.monotonic()
+        r = subprocess.run(["git", "ls-remote", server.url("small.git")], env=env, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE)
+        if r.returncode == 0 and push.poll() is None:
+            seconds.append(time.monotonic() - start)
+
+
+def measure(world, server, repo, name):
+    small = world.path("small")
+    if not os.path.exists(small):
+        world.history(small)
+    if isinstance(server, Peer):
+        subprocess.run(["git", "init", "-q", "--bare", server.top + "/small.git"], check=True)
+    world.git("push", "-q", "--mirror", server.url("small.git"), cwd=small, ssh_options=CIPHER)
+    row, times, stop = {}, [], threading.Event()
+    with Watch(server.process.pid) as watch:
+        push = subprocess.Popen(["git", "push", "-q", "--mirror", server.url("big.git")], cwd=repo,
+                                env=world.env(ssh_options=CIPHER))
+        lister = threading.Thread(target=list_refs, args=(world, server, times, stop, push))
+        lister.start()
+        equal(push.wait(), 0, "push to " + name)
+        pushed = time.monotonic()
+        stop.set()
+    lister.join()
+    times = sorted(times) or [0]
+    row["push wall s"] = pushed - watch.start
+    row["push cpu s"], row["push memory MB"] = watch.cpu, watch.peak
+    row["ls-remote median ms"] = times[len(times) // 2] * 1000
+    row["ls-remote 99 % ms"] = times[min(len(times) - 1, len(times) * 99 // 100)] * 1000
+    row["ls-remote count"] = len(times)
+    row["ls-remote under 150 ms %"] = 100 * sum(t < 0.15 for t in times) / len(times)
+    copy = world.path("copy-" + name)
+    with Watch(server.process.pid) as watch:
+        world.git("clone", "-q", "--mirror", server.url("big.git"), copy, ssh_options=CIPHER, timeout=900)
+    row["clone wall s"], row["clone cpu s"], row["clone memory MB"] = watch.wall, watch.cpu, watch.peak
+    return row, copy
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--packhorse", required=True)
+    parser.add_argument("--no-peer", action="store_true")
+    parser.add_argument("--verify", action="store_true",
+                        help="fsck the clone, compare refs and objects, kill -9, restart, clone again")
+    parser.add_argument("repo")
+    args = parser.parse_args()
+    rows = {}
+    with World(os.path.abspath(args.packhorse)) as world:
+        for name in ("file", "mem") + (() if args.no_peer else ("sshd+git",)):
+            if name == "sshd+git":
+                server = Peer(world)
+            else:
+                server = world.serve("store.img" if name == "file" else "mem")
+            rows[name], copy = measure(world, server, args.repo, name)
+            if args.verify and name != "sshd+git":
+                world.same(args.repo, copy)
+                print("%s: clone equal to %s, fsck clean" % (name, args.repo))
+            shutil.rmtree(copy)
+            if args.verify and name == "file":
+                server.kill()
+                server = world.serve("store.img")
+                world.git("clone", "-q", "--mirror", server.url("big.git"), copy, timeout=900)
+                world.same(args.repo, copy)
+                shutil.rmtree(copy)
+                print("file: the same after kill -9 and a restart")
+            server.stop()
+            if name == "file":
+                os.unlink(world.path("store.img"))
+    names = list(rows)
+    print("%-26s" % "" + "".join("%12s" % n for n in names) +
+          ("%14s" % "file : peer" if "sshd+git" in rows else ""))
+    for key in rows["file"]:
+        line = "%-26s" % key + "".join("%12.2f" % rows[n][key] for n in names)
+        if "sshd+git" in rows and rows["sshd+git"][key]:
+            line += "%14.2f" % (rows["file"][key] / rows["sshd+git"][key])
+        print(line)
+
+
+main()
