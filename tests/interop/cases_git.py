@@ -444,7 +444,7 @@ def sigterm_waits(world):
     check(world.ssh(server, "help", ok=False).code == 255, "no new connections")
     err = push.communicate(timeout=60)[1]
     equal(push.returncode, 0, "the push: %r" % err)
-    server.stop()
+    server.stop(None)
     again = world.serve("store.img")
     copy = world.path("copy")
     world.git("clone", "-q", "--mirror", again.url("late"), copy)

@@ -258,8 +258,8 @@ class Server:
         self.process.stdout.close()
 
     def stop(self, signum=signal.SIGTERM, timeout=60):
-        """An orderly end; anything a sanitizer said fails the case."""
-        if self.alive():
+        """An orderly end; anything a sanitizer said fails the case. None: it was told already."""
+        if self.alive() and signum is not None:
             self.process.send_signal(signum)
         code = self.process.wait(timeout=timeout)
         self.process.stdout.close()
