@@ -102,6 +102,9 @@ def push_sha256(world):
         check("repo create" in r.errtext and "--object-format=sha256" in r.errtext, r.errtext)
         check(world.git_version() < (2, 45), "this git can choose a format: " + r.errtext)
         equal(world.ssh(server, "repo", "list").out, b"", "repositories after a push that failed")
+    else:
+        world.git("clone", "-q", server.url("new"), world.path("copy"))
+        equal(world.rev(world.path("copy")), world.rev(source), "the commit cloned")
     server.stop()
 
 
