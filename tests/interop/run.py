@@ -9,10 +9,11 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cases_git
+import cases_random
 import cases_refused
 from harness import World
 
-CASES = {case.__name__: case for module in (cases_git, cases_refused) for case in module.CASES}
+CASES = {case.__name__: case for module in (cases_git, cases_refused, cases_random) for case in module.CASES}
 
 
 def main():
