@@ -27,7 +27,7 @@ struct world {
 	struct ph_reader *reader;
 };
 
-static void die(const char *what, enum ph_status status)
+_Noreturn static void die(const char *what, enum ph_status status)
 {
 	fprintf(stderr, "oracle: %s: %s\n", what, ph_status_text(status));
 	exit(1);

@@ -123,7 +123,7 @@ def format_():
 IMPORTS = re.compile(
     r"ph_\w+|mem(cpy|move|set|cmp|chr|rchr|mem)|str(len|nlen|cmp|ncmp|chr|rchr|str|spn|cspn|pbrk|ncasecmp)"
     r"|v?snprintf|__v?snprintf_chk|__mem\w+_chk|__assert_fail|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_"
-    r"|(in|de)flate\w*|crc32\w*|mbedtls_sha(1|256)_\w+|__atomic_\w+|__stdatomic_\w+")
+    r"|bcmp|(in|de)flate\w*|crc32\w*|mbedtls_sha(1|256)_\w+|__atomic_\w+|__stdatomic_\w+")
 
 
 def variables(library):
