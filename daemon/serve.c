@@ -6,7 +6,7 @@
 #include "daemon_int.h"
 #include <packhorse/device_posix.h>
 #include <errno.h>
-#include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +16,8 @@
 
 /* How long running sessions may go on after SIGTERM. */
 #define DRAIN_MS 30000u
+/* How often to see whether memory can be given back. */
+#define TRIM_MS 2000u
 #define HOST_KEY_BYTES_MAX 16384u
 #define HOST_KEY_SETTING "host-key"
 #define LOOPS_MAX 64u
@@ -36,7 +38,8 @@ struct server {
 	uv_loop_t uv;
 	struct ph_listener *listener;
 	uv_signal_t signals[2];
-	uv_timer_t drain_timer;
+	uv_timer_t drain_timer, trim_timer;
+	uint64_t trimmed_id; /* next_id when memory was last given back */
 	uint64_t next_id;
 	uint64_t drain_until_ms; /* 0 until draining */
 };
@@ -210,17 +213,24 @@ static bool threads_start(struct server *server)
 	return false;
 }
 
+static unsigned connections(const struct server *server)
+{
+	unsigned total = 0;
+
+	for (unsigned i = 0; i < server->loop_count; i++)
+		total += ph__loop_connections(server->loops[i]);
+	return total;
+}
+
 static void on_accepted(void *user, int fd, const char *peer)
 {
 	struct server *server = user;
 	struct ph_loop *loop = server->loops[0];
-	unsigned total = 0;
+	unsigned total = connections(server);
 
-	for (unsigned i = 0; i < server->loop_count; i++) {
-		total += ph__loop_connections(server->loops[i]);
+	for (unsigned i = 0; i < server->loop_count; i++)
 		if (ph__loop_connections(server->loops[i]) < ph__loop_connections(loop))
 			loop = server->loops[i];
-	}
 	if (total >= CONNECTIONS_MAX) {
 		ph_log_line(&server->log, PH_LOG_WARN, "daemon", 0,
 		            "connection from %s closed: %u connections are open", peer, total);
@@ -289,6 +299,20 @@ static void on_signal(uv_signal_t *handle, int number)
 	uv_timer_start(&server->drain_timer, drain_check, 0, 20);
 }
 
+/*
+ * When nobody is connected any more, what sessions left in the heap goes back to the system: their
+ * caches are many small blocks, which free alone keeps for later.
+ */
+static void trim_check(uv_timer_t *timer)
+{
+	struct server *server = timer->data;
+
+	if (server->trimmed_id == server->next_id || connections(server) > 0)
+		return;
+	server->trimmed_id = server->next_id;
+	(void)malloc_trim(0);
+}
+
 static void signals_start(struct server *server)
 {
 	static const int numbers[2] = {SIGTERM, SIGINT};
@@ -300,6 +324,9 @@ static void signals_start(struct server *server)
 	}
 	uv_timer_init(&server->uv, &server->drain_timer);
 	server->drain_timer.data = server;
+	uv_timer_init(&server->uv, &server->trim_timer);
+	server->trim_timer.data = server;
+	uv_timer_start(&server->trim_timer, trim_check, TRIM_MS, TRIM_MS);
 }
 
 static void server_release(struct server *server)
@@ -331,6 +358,17 @@ static void raise_descriptor_limit(void)
 	}
 }
 
+/*
+ * Large buffers go back to the system when they are freed. Left alone, glibc stops mapping them one
+ * by one after the first few, and what eight clones at once needed stays with the process for ever.
+ */
+static void tune_malloc(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+	(void)mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+	(void)mallopt(M_ARENA_MAX, 2);
+}
+
 static bool start(struct server *server)
 {
 	if (ph_keys_new(&server->keys, ph_alloc_libc()) != PH_OK) {
@@ -354,6 +392,7 @@ int ph__serve(const struct ph_options *options)
 	ph_limits_init(&server->limits);
 	ph__log_init(&server->log, options->level);
 	signal(SIGPIPE, SIG_IGN);
+	tune_malloc();
 	raise_descriptor_limit();
 	uv_loop_init(&server->uv);
 	if (start(server)) {
@@ -368,6 +407,7 @@ int ph__serve(const struct ph_options *options)
 		uv_close((uv_handle_t *)&server->signals[0], NULL);
 		uv_close((uv_handle_t *)&server->signals[1], NULL);
 		uv_close((uv_handle_t *)&server->drain_timer, NULL);
+		uv_close((uv_handle_t *)&server->trim_timer, NULL);
 		uv_run(&server->uv, UV_RUN_DEFAULT);
 	}
 	server_release(server);
