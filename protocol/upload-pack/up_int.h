@@ -132,7 +132,7 @@ struct ph__up {
 	struct ph_depth *depth;
 	uint32_t depth_cursor;
 	uint32_t shallows_known;
-	bool unshallow_all; /* everything within reach, and the repository is complete */
+	bool unshallow_all; /* every boundary within reach of a ref opens */
 	bool shallow_reply;
 
 	struct ph_walk *walk;

@@ -57,7 +57,7 @@ static enum ph_step known_end(struct ph__up *up)
 		ph__out_line(&up->session, "shallow-info\n");
 	if (up->request.depth == PH_DEPTH_INFINITE && !own_shallow) {
 		up->unshallow_all = true;
-		return ph__up_go(up, PH__UP_UNSHALLOW_LINES);
+		return ph__up_go(up, up->shallows_known ? PH__UP_DEPTH : PH__UP_UNSHALLOW_LINES);
 	}
 	if (deepen || (up->version == 2 && own_shallow))
 		return ph__up_go(up, PH__UP_DEPTH);
@@ -90,9 +90,13 @@ static enum ph_status depth_new(struct ph__up *up)
 	const struct ph_oid *own;
 	uint32_t count = own_boundary(up, &own);
 	uint32_t depth = up->request.depth ? up->request.depth : PH_DEPTH_INFINITE;
-	enum ph_status status =
-	        ph_depth_new(&up->depth, up->source, service->alloc, service->limits, depth);
+	enum ph_status status;
 
+	/* Without an end all there is counts as inside; one that is never met makes it walk, and
+	 * tell what is within reach. */
+	if (depth == PH_DEPTH_INFINITE)
+		depth--;
+	status = ph_depth_new(&up->depth, up->source, service->alloc, service->limits, depth);
 	for (uint32_t i = 0; i < count && status == PH_OK; i++)
 		status = ph_depth_boundary(up->depth, &own[i]);
 	/* Who asked for no depth keeps the boundary it has. */
@@ -102,20 +106,45 @@ static enum ph_status depth_new(struct ph__up *up)
 	return status;
 }
 
-enum ph_step ph__up_depth(struct ph__up *up, uint32_t *budget)
+/*
+ * Where the depth is counted from: the wants; and every ref when all of the client's boundary is to
+ * open, for that may lie on branches it does not ask for now. PH_END behind the last.
+ */
+static enum ph_status next_depth_tip(struct ph__up *up)
 {
 	const struct ph__oid_set *wants = &up->request.wants;
 	enum ph_status status = PH_OK;
 
+	if (up->cursor < wants->count)
+		return ph_depth_want(up->depth, &wants->oids[up->cursor++]);
+	if (!up->unshallow_all)
+		return PH_END;
+	if (!up->iter)
+		status = ph_snapshot_refs(up->use, "", &up->iter);
+	if (status == PH_OK)
+		status = ph_ref_iter_next(up->iter, &up->ref);
+	if (status == PH_OK && !*up->ref.target)
+		status = ph_depth_want(up->depth, &up->ref.oid);
+	return status;
+}
+
+enum ph_step ph__up_depth(struct ph__up *up, uint32_t *budget)
+{
+	enum ph_status status = PH_OK;
+
 	if (!up->depth)
 		status = depth_new(up);
-	while (status == PH_OK && up->cursor<wants->count && * budget> 0) {
-		status = ph_depth_want(up->depth, &wants->oids[up->cursor++]);
+	while (status == PH_OK && *budget > 0) {
+		status = next_depth_tip(up);
 		ph_budget_spend(budget, 1);
 	}
-	if (status != PH_OK)
+	if (status == PH_OK)
+		return PH_STEP_AGAIN;
+	if (status != PH_END)
 		return shallow_failed(up, status);
-	return up->cursor < wants->count ? PH_STEP_AGAIN : ph__up_go(up, PH__UP_DEPTH_RUN);
+	ph_ref_iter_free(up->iter);
+	up->iter = NULL;
+	return ph__up_go(up, PH__UP_DEPTH_RUN);
 }
 
 enum ph_step ph__up_depth_run(struct ph__up *up, uint32_t *budget)
@@ -199,7 +228,8 @@ enum ph_step ph__up_unshallow_lines(struct ph__up *up, uint32_t *budget)
 		ph_budget_spend(budget, 1);
 		if (!(shallows->marks[up->cursor] & PH__SHALLOW_KNOWN))
 			continue;
-		if (!up->unshallow_all && !ph_depth_inside(up->depth, oid))
+		/* Knowing its id alone opens nothing: it must be within reach. */
+		if (!ph_depth_inside(up->depth, oid))
 			continue;
 		status = open_boundary(up, oid);
 		if (status != PH_OK)

@@ -141,6 +141,23 @@ static void test_shallow_repository(void **state)
 	           "shallow-info\n0001\npackfile\npack: b4 b5<b4 c4 c5 t4 t5\n0000\n", "", 0);
 }
 
+/* A boundary that no ref reaches opens nothing: what lies behind it is not shown to anybody. */
+static void test_hidden_boundary(void **state)
+{
+	struct fix *fix = *state;
+
+	fix_set_ref(fix, "refs/heads/main", "c2");
+	fix_expect(fix, 0, "want $c2" BANDED "|shallow $c5|deepen 2147483647|0000|done",
+	           "0000\nNAK\npack: b1 b2<b1 c1 c2 t1 t2\n0000\n", "", 0);
+	fix_expect(fix, 2, FETCH "want $c2|shallow $c5|deepen 2147483647|done|0000",
+	           "shallow-info\n0001\npackfile\npack: b1 b2<b1 c1 c2 t1 t2\n0000\n", "", 0);
+	/* One on a branch that is not asked for opens all the same. */
+	fix_expect(fix, 2, FETCH "want $s1|shallow $c2|deepen 2147483647|have $c2|done|0000",
+	           "shallow-info\nunshallow $c2\n0001\npackfile\n"
+	           "pack: b1 bs c1 s1 t1 ts\n0000\n",
+	           "", 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +166,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_deepen_more, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_shallow_lines, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_shallow_repository, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_hidden_boundary, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
