@@ -348,6 +348,8 @@ enum ph_step ph__up_pack_end(struct ph__up *up, uint32_t *budget)
 	const struct ph_service *service = &up->session.service;
 
 	ph_budget_spend(budget, 1);
+	/* Nothing is computed any more: from here on all silence is the client's. */
+	up->session.deadline_ms = PH_NO_DEADLINE;
 	if (!ph__out_ready(&up->session))
 		return PH_STEP_OUTPUT;
 	if (progress(up))

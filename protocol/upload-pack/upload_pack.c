@@ -144,6 +144,8 @@ static enum ph_step fail(struct ph__up *up, uint32_t *budget)
 	struct ph_session *session = &up->session;
 
 	(void)budget;
+	/* No keepalive is due any more; a limit that has passed would have us run for nothing. */
+	session->deadline_ms = PH_NO_DEADLINE;
 	ph__session_hold(session, PH_STREAM_OUT, 0);
 	if (up->failure_say == PH__SAY_ERR) {
 		if (!ph__out_ready(session))

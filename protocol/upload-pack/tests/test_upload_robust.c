@@ -520,6 +520,52 @@ static void test_client_stops_reading(void **state)
 	ph_session_free(session);
 }
 
+static void say(struct fix *fix, struct ph_session *session, const char *script)
+{
+	struct ph_test_buf input = {0};
+	size_t room;
+	uint8_t *buf;
+
+	fix_say(fix, &input, script);
+	buf = ph_session_input_buf(session, &room);
+	assert_true(room >= input.len);
+	memcpy(buf, input.data, input.len);
+	ph_session_input_ack(session, input.len);
+	while (ph_session_state(session) & PH_WANT_RUN)
+		ph_session_run(session, 50, 0, 4096);
+	ph_test_buf_release(&input);
+}
+
+/* One that stops when the pack is written and only its end is left: no time for keepalives passes
+ * again and again, only the limit for its silence. */
+static void test_client_stops_at_the_end(void **state)
+{
+	struct fix *fix = *state;
+	struct ph_service service = {.store = fix->store,
+	                             .alloc = &fix->memory.alloc,
+	                             .limits = &fix->limits,
+	                             .permission = PH_PERM_READ};
+	struct ph_session *session;
+	size_t len = 0;
+
+	assert_int_equal(ph_upload_pack_new(&session, &service, "r", 0), PH_OK);
+	say(fix, session, "want $c5 multi_ack_detailed side-band no-progress|0000");
+	/* Acknowledgments leave room for the pack alone. */
+	for (int i = 0; len < 256 * 1024 - 8192 - 200; i++) {
+		assert_true(i < 10000);
+		say(fix, session, "have $u1");
+		ph_session_output_buf(session, PH_STREAM_OUT, &len);
+	}
+	say(fix, session, "done");
+	ph_session_output_buf(session, PH_STREAM_OUT, &len);
+	assert_true(len > 256 * 1024 - 8192);
+	assert_int_equal(ph_session_state(session), PH_WANT_INPUT | PH_HAVE_OUTPUT);
+	assert_int_equal(ph_session_deadline(session), 50 + fix->limits.idle_ms_max);
+	ph_session_run(session, ph_session_deadline(session), 0, 4096);
+	assert_int_equal(ph_session_state(session), PH_DONE);
+	ph_session_free(session);
+}
+
 /* Free is cancel, in every state. */
 static void test_cancel(void **state)
 {
@@ -561,6 +607,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_keepalive, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_many_refs, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_client_stops_reading, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_client_stops_at_the_end, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
 	};
 
