@@ -12,6 +12,8 @@
 
 /* Silence between two lines of progress. */
 #define PROGRESS_MS 1000u
+/* Snapshots taken to begin with; no maintenance is that fast. */
+#define BEGINS_MAX 8u
 
 /* The push has failed as a whole: only the report is left. */
 static enum ph_step fail(struct receive *r, const char *text)
@@ -98,12 +100,19 @@ static enum ph_status refresh(struct receive *r)
 	return PH_OK;
 }
 
+/* Maintenance may drop objects between the two calls; then a newer snapshot is the base. */
 static enum ph_status begin_existing(struct receive *r)
 {
-	enum ph_status status = refresh(r);
+	for (unsigned i = 0; i < BEGINS_MAX; i++) {
+		enum ph_status status = refresh(r);
 
-	return status == PH_OK ? ph_store_begin(r->session.service.store, r->snapshot, &r->txn)
-	                       : status;
+		if (status != PH_OK)
+			return status;
+		status = ph_store_begin(r->session.service.store, r->snapshot, &r->txn);
+		if (status != PH_ERR_CONFLICT)
+			return status;
+	}
+	return PH_ERR_BUSY;
 }
 
 static enum ph_status begin_new(struct receive *r)

@@ -234,6 +234,7 @@ static struct {
 	unsigned commits;
 	void (*before)(void);
 	enum ph_status begins, ends; /* when not PH_OK: what begin or commit fails with */
+	unsigned conflicts;          /* answers of begin that ask for a new snapshot */
 } slow;
 
 static enum ph_status slow_commit(struct ph_txn *txn, ph_wake wake, void *arg)
@@ -266,8 +267,13 @@ static void slow_down(struct ph_txn *txn)
 static enum ph_status slow_begin(struct ph_store *store, struct ph_snapshot *base,
                                  struct ph_txn **out)
 {
-	enum ph_status status = store_ops->begin(store, base, out);
+	enum ph_status status;
 
+	if (slow.conflicts) {
+		slow.conflicts--;
+		return PH_ERR_CONFLICT;
+	}
+	status = store_ops->begin(store, base, out);
 	if (status == PH_OK)
 		slow_down(*out);
 	return status;
@@ -554,6 +560,33 @@ static void test_changed_before_commands(void **state)
 	answer_release(&answer);
 }
 
+/* A replacement dropped objects behind the snapshot: begin asks for a new one, and gets it. */
+static void test_replaced_meanwhile(void **state)
+{
+	struct pump how = {.feed = FEED_AT_ONCE};
+	struct answer answer;
+
+	(void)state;
+	push_history(&f, "demo");
+	for (unsigned conflicts = 2; conflicts <= 100; conflicts += 98) {
+		ph_test_buf_clear(&request);
+		command(&request, hex(&f, f.commit[1]), hex(&f, f.commit[0]), "refs/heads/main",
+		        "report-status");
+		flush(&request);
+		pack_of(&f, NULL, 0, &request);
+		make_slow();
+		slow.conflicts = conflicts;
+		slow.at_once = true;
+		assert_int_equal(push_how(&f, "demo", 0, &how, &request, &answer), PH_OK);
+		make_normal();
+		if (conflicts == 2)
+			expect_report(&answer, "unpack ok\nok refs/heads/main\n");
+		else
+			assert_true(says(&answer, "ng refs/heads/main unpacker error"));
+		answer_release(&answer);
+	}
+}
+
 /* ---- time ---- */
 
 static void test_idle(void **state)
@@ -579,10 +612,19 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	        T(test_pieces),       T(test_ends_anywhere),     T(test_broken_bytes),
-	        T(test_no_memory),    T(test_pending),           T(test_pending_at_once),
-	        T(test_store_fails),  T(test_created_meanwhile), T(test_moved_meanwhile),
-	        T(test_moved_atomic), T(test_deleted_meanwhile), T(test_changed_before_commands),
+	        T(test_pieces),
+	        T(test_ends_anywhere),
+	        T(test_broken_bytes),
+	        T(test_no_memory),
+	        T(test_pending),
+	        T(test_pending_at_once),
+	        T(test_store_fails),
+	        T(test_created_meanwhile),
+	        T(test_moved_meanwhile),
+	        T(test_moved_atomic),
+	        T(test_deleted_meanwhile),
+	        T(test_changed_before_commands),
+	        T(test_replaced_meanwhile),
 	        T(test_idle),
 #undef T
 	};
