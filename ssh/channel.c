@@ -280,8 +280,9 @@ static bool let_go(struct ph__channel *channel)
 	if (channel->out)
 		return false;
 	if (channel->session && ph_session_busy(channel->session)) {
-		/* A commit cannot be called back: its wake comes, and a run takes note of it. */
-		if (atomic_load(&channel->woken))
+		/* A commit cannot be called back: its wake comes, and a run takes note of it. That
+		 * run may have to be repeated, while the wake has not yet returned. */
+		if (wants_run(channel))
 			run(channel);
 		if (channel->out || ph_session_busy(channel->session))
 			return false;
