@@ -203,6 +203,7 @@ static void connection_add(struct ph_loop *loop, const struct arrival *arrival)
 	int poll_fd = connection ? dup(arrival->fd) : -1;
 
 	if (poll_fd < 0) {
+		atomic_fetch_sub(&loop->count, 1);
 		free(connection);
 		close(arrival->fd);
 		return;
@@ -212,6 +213,7 @@ static void connection_add(struct ph_loop *loop, const struct arrival *arrival)
 	connection->quick_steps = QUICK_STEPS;
 	if (ph_ssh_connection_new(&connection->ssh, loop->server, arrival->fd, arrival->peer,
 	                          arrival->id, connection) != PH_OK) {
+		atomic_fetch_sub(&loop->count, 1);
 		close(poll_fd);
 		free(connection);
 		return;
@@ -220,6 +222,7 @@ static void connection_add(struct ph_loop *loop, const struct arrival *arrival)
 	connection->handles = 2;
 	uv_timer_init(&loop->uv, &connection->timer);
 	if (uv_poll_init(&loop->uv, &connection->poll, poll_fd) != 0) {
+		atomic_fetch_sub(&loop->count, 1);
 		connection->handles = 1;
 		ph_ssh_connection_free(connection->ssh);
 		uv_close((uv_handle_t *)&connection->timer, handle_closed);
@@ -229,7 +232,6 @@ static void connection_add(struct ph_loop *loop, const struct arrival *arrival)
 	if (connection->next)
 		connection->next->prev = connection;
 	loop->connections = connection;
-	atomic_fetch_add(&loop->count, 1);
 	if (loop->draining_now)
 		ph_ssh_drain(connection->ssh);
 	connection_step(connection);
@@ -255,6 +257,8 @@ void ph__loop_add(struct ph_loop *loop, int fd, const char *peer, uint64_t id)
 	arrival->id = id;
 	strncpy(arrival->peer, peer, sizeof arrival->peer - 1);
 	arrival->peer[sizeof arrival->peer - 1] = '\0';
+	/* Counted from here on: many may arrive before the loop looks at the first. */
+	atomic_fetch_add(&loop->count, 1);
 	uv_mutex_lock(&loop->lock);
 	arrival->next = loop->arrivals;
 	loop->arrivals = arrival;
