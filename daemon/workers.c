@@ -17,6 +17,8 @@
 #define BULK_UNITS 32768u
 /* How much nicer bulk threads are. */
 #define BULK_NICE 5
+/* One of each kind for as many cores as there are loops at most. */
+#define THREADS_MAX 128u
 
 struct queue {
 	uv_cond_t ready;
@@ -34,7 +36,7 @@ struct ph_worker_pool {
 	struct queue fast, bulk;
 	bool stopping;
 	unsigned threads;
-	struct thread thread[64];
+	struct thread thread[THREADS_MAX];
 };
 
 static void queue_init(struct queue *queue)
@@ -85,7 +87,7 @@ struct ph_worker_pool *ph__pool_new(unsigned fast, unsigned bulk)
 	uv_mutex_init(&pool->lock);
 	queue_init(&pool->fast);
 	queue_init(&pool->bulk);
-	for (unsigned i = 0; i < fast + bulk && i < 64; i++) {
+	for (unsigned i = 0; i < fast + bulk && i < THREADS_MAX; i++) {
 		struct thread *thread = &pool->thread[i];
 
 		thread->pool = pool;
