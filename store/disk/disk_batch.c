@@ -17,7 +17,7 @@ void ph__batch_init(struct ph__batch *batch, struct ph__disk *disk)
 	memset(batch, 0, sizeof(*batch));
 	batch->disk = disk;
 	batch->super = disk->super;
-	/* An epoch that came to nothing is not used again: the cache may know its nodes. */
+	/* Given back when nothing is written: the cache knows only nodes that were read. */
 	batch->epoch = ++disk->last_epoch;
 	batch->super.epoch = batch->epoch;
 }

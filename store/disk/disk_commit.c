@@ -254,6 +254,9 @@ static void run_batch(struct ph__disk *disk, struct ph__request *requests)
 		if (at->result == PH_OK && at->txn)
 			at->txn->committed = true;
 	}
+	/* An epoch has a slot of the ring and counts for what waits; one of nothing has neither. */
+	if (!written)
+		disk->last_epoch--;
 	/* What a failed device may hold stays taken until the store is opened again. */
 	ph__batch_release(&batch, !written);
 }

@@ -512,13 +512,66 @@ static void test_kill(void **state)
 	unlink(path);
 }
 
+/* ---- the ring ---- */
+
+/* A commit that comes to nothing. */
+static void fail_commit(struct ph_store *store)
+{
+	struct ph_oid old = ph_test_oid_fake(PH_HASH_SHA1, 1);
+	struct ph_oid oid = ph_test_oid_fake(PH_HASH_SHA1, 2);
+	struct ph_txn *txn;
+	uint32_t change;
+	assert_status(tool_begin(store, "a", &txn), PH_OK);
+	assert_status(ph_txn_ref_update(txn, "refs/heads/none", &old, &oid, NULL, &change), PH_OK);
+	assert_status(tool_commit(txn, false), PH_ERR_CONFLICT);
+	ph_txn_free(txn);
+}
+
+/* However many commits fail between two, a torn superblock does not touch the one before. */
+static void test_torn_after_failures(void **state)
+{
+	(void)state;
+	sim_options(&options);
+	for (uint32_t failures = 30; failures < 33; failures++) {
+		struct sim_device *sim = sim_new(2 << 20, 2 << 20), *before;
+		struct ph_store *store;
+		uint32_t torn = 0;
+		assert_status(sim_open(sim, &options, &store), PH_OK);
+		assert_status(tool_create(store, "a"), PH_OK);
+		assert_status(tool_push(store, "a", "refs/heads/x", 1, 100), PH_OK);
+		before = sim_copy(sim);
+		for (uint32_t i = 0; i < failures; i++)
+			fail_commit(store);
+		assert_status(tool_push(store, "a", "refs/heads/x", 2, 100), PH_OK);
+		ph_store_close(store);
+		for (size_t at = 0; at < 32 * 4096; at += 4096) {
+			if (memcmp(sim->data + at, before->data + at, 4096) == 0)
+				continue;
+			memset(sim->data + at + 512, 0xff, 512);
+			torn++;
+		}
+		assert_int_equal(torn, 1);
+		assert_status(sim_open(sim, &options, &store), PH_OK);
+		assert_true(tool_has(store, "a", "refs/heads/x", 1, 100));
+		assert_status(sim_check(store), PH_OK);
+		ph_store_close(store);
+		sim_free(before);
+		sim_free(sim);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_full),         cmocka_unit_test(test_device_errors),
-	        cmocka_unit_test(test_memory),       cmocka_unit_test(test_changed_bytes),
-	        cmocka_unit_test(test_damaged_pack), cmocka_unit_test(test_strangers),
-	        cmocka_unit_test(test_file),         cmocka_unit_test(test_kill),
+	        cmocka_unit_test(test_torn_after_failures),
+	        cmocka_unit_test(test_full),
+	        cmocka_unit_test(test_device_errors),
+	        cmocka_unit_test(test_memory),
+	        cmocka_unit_test(test_changed_bytes),
+	        cmocka_unit_test(test_damaged_pack),
+	        cmocka_unit_test(test_strangers),
+	        cmocka_unit_test(test_file),
+	        cmocka_unit_test(test_kill),
 	};
 	snprintf(folder, sizeof(folder), "/tmp/ph-faults-XXXXXX");
 	if (!mkdtemp(folder))
