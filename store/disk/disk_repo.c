@@ -482,6 +482,20 @@ static struct ph__state *find_state(struct ph__disk *disk, const char *name)
 	return state;
 }
 
+/* One that was created while this was read is in the table already: then that is the one. */
+static struct ph__state *insert_repo(struct ph__disk *disk, struct ph__repo *repo)
+{
+	ph__lock(disk->sync, disk->lock);
+	struct ph__repo *there = find_repo(disk, repo->name);
+	if (there)
+		free_repo(disk, repo);
+	else
+		ph__repo_insert(disk, repo);
+	struct ph__state *state = use_repo(disk, there ? there : repo);
+	ph__unlock(disk->sync, disk->lock);
+	return state;
+}
+
 enum ph_status ph__repo_open(struct ph__disk *disk, const char *name, struct ph__state **out)
 {
 	enum ph_status status = PH_OK;
@@ -493,12 +507,11 @@ enum ph_status ph__repo_open(struct ph__disk *disk, const char *name, struct ph_
 	if (!*out) {
 		struct ph__repo *repo;
 		status = load_repo(disk, name, &repo);
-		if (status == PH_OK) {
-			ph__lock(disk->sync, disk->lock);
-			ph__repo_insert(disk, repo);
-			*out = use_repo(disk, repo);
-			ph__unlock(disk->sync, disk->lock);
-		}
+		if (status == PH_OK)
+			*out = insert_repo(disk, repo);
+		else
+			*out = find_state(disk, name);
+		status = *out ? PH_OK : status;
 	}
 	ph__unlock(disk->sync, disk->load);
 	return status;

@@ -322,12 +322,65 @@ static void test_everything(void **state)
 	finish(&shared);
 }
 
+/* ---- a repository that is asked for while it is made ---- */
+
+/* As ph__conf_sync, but behind some unlock a commit by another thread comes to its end. */
+static struct ph_txn *meanwhile;
+static uint32_t unlocks;
+
+static void unlock_and_commit(void *user, void *mutex)
+{
+	ph__conf_sync.mutex_unlock(user, mutex);
+	if (!meanwhile || --unlocks > 0)
+		return;
+	struct ph_txn *txn = meanwhile;
+	meanwhile = NULL;
+	assert_status(tool_commit(txn, false), PH_OK);
+}
+
+/* Whenever that happens there is one repository, which goes when it is deleted. */
+static void test_created_meanwhile(void **state)
+{
+	struct ph_sync sync = ph__conf_sync;
+	bool done = false;
+	(void)state;
+	sync.mutex_unlock = unlock_and_commit;
+	for (uint32_t at = 1; !done; at++) {
+		struct sim_device *sim = sim_new(1 << 20, 64 << 20);
+		struct ph_store *store;
+		struct ph_snapshot *snapshot;
+		struct ph_txn *txn;
+		sim_options(&options);
+		options.sync = &sync;
+		assert_status(sim_open(sim, &options, &store), PH_OK);
+		assert_status(ph_store_create(store, "a", PH_HASH_SHA1, &txn), PH_OK);
+		meanwhile = txn;
+		unlocks = at;
+		enum ph_status status = ph_store_snapshot(store, "a", &snapshot);
+		if (meanwhile) {
+			done = true;
+			meanwhile = NULL;
+			assert_status(tool_commit(txn, false), PH_OK);
+		}
+		if (status == PH_OK)
+			ph_snapshot_release(snapshot);
+		else
+			assert_status(status, PH_ERR_NOT_FOUND);
+		ph_txn_free(txn);
+		assert_status(tool_push(store, "a", "refs/heads/x", 1, 100), PH_OK);
+		assert_status(tool_delete_repo(store, "a"), PH_OK);
+		assert_status(ph_store_snapshot(store, "a", &snapshot), PH_ERR_NOT_FOUND);
+		ph_store_close(store);
+		sim_free(sim);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_shared_flushes), cmocka_unit_test(test_mixed),
 	        cmocka_unit_test(test_readers),        cmocka_unit_test(test_lazy_owners),
-	        cmocka_unit_test(test_everything),
+	        cmocka_unit_test(test_everything),     cmocka_unit_test(test_created_meanwhile),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
