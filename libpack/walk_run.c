@@ -108,6 +108,7 @@ static enum ph_status select_item(struct ph_walk *walk, const struct ph__tree_it
 	struct ph_loc loc;
 	struct ph_entry entry;
 	uint8_t *state;
+	bool known;
 	uint8_t type = type_bits(item->type);
 	enum ph_status status = find_wanted(walk, &item->oid, &loc, budget);
 
@@ -119,18 +120,19 @@ static enum ph_status select_item(struct ph_walk *walk, const struct ph__tree_it
 	    (walk->connectivity || (*state & WALK_HAD) == 0)) {
 		return fail_link(walk, "wrong type", &item->oid);
 	}
-	if ((*state & (WALK_HAD | WALK_SELECTED)) != 0) {
-		return PH_OK;
-	}
-	/* A tree is read anyway. */
-	if (walk->connectivity && item->type == PH_OBJ_BLOB) {
+	known = (*state & (WALK_HAD | WALK_SELECTED)) != 0;
+	/* A new tree is read anyway. What is known without a type is a tag. */
+	if (walk->connectivity && (known ? (*state & WALK_TYPE) == 0 : item->type == PH_OBJ_BLOB)) {
 		status = walk->env.source->ops->entry(walk->env.source, loc, &entry);
 		if (status != PH_OK) {
 			return fail(walk, status, ph_status_text(status), &item->oid);
 		}
-		if (entry.type != PH_OBJ_BLOB) {
+		if (entry.type != item->type) {
 			return fail_link(walk, "wrong type", &item->oid);
 		}
+	}
+	if (known) {
+		return PH_OK;
 	}
 	if (item->type == PH_OBJ_TREE) {
 		status = ph__trees_add(&walk->trees, &walk->env, loc);

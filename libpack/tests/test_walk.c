@@ -431,6 +431,37 @@ static void refuses_wrong_types(void **state)
 	}
 }
 
+/* A tag is neither file nor directory nor a commit's tree, be it had or wanted as well. */
+static void refuses_tags_in_trees(void **state)
+{
+	(void)state;
+	for (int kind = 0; kind < 6; kind++) {
+		struct history h;
+		struct ph_test_buf text = {0};
+		uint32_t tag, tree, wants[2];
+		bool had = kind >= 3;
+		struct query query = {.wants = wants, .haves = &tag, .connectivity = true};
+		struct ph_walk *walk;
+
+		history_init(&h, PH_HASH_SHA1);
+		tag = history_tag(&h, history_blob(&h, 1), 1);
+		ph_test_tree_entry(&text, h.algo, kind % 3 == 0 ? 0100644 : 040000, "a",
+		                   &h.nodes[tag].oid);
+		tree = kind % 3 == 2 ? tag
+		                     : history_raw(&h, PH_OBJ_TREE, text.data, text.len, &tag, 1);
+		wants[0] = history_commit(&h, tree, NULL, 0, 6);
+		wants[1] = tag;
+		query.want_count = had ? 1 : 2;
+		query.have_count = had ? 1 : 0;
+		history_seal(&h, NULL);
+		assert_int_equal(ask(&h, &query, &walk), PH_ERR_MISSING);
+		assert_string_equal(ph_walk_error(walk)->what, "wrong type");
+		ph_walk_free(walk);
+		ph_test_buf_release(&text);
+		history_release(&h);
+	}
+}
+
 static void roots_of_every_type(void **state)
 {
 	struct history h;
@@ -764,6 +795,7 @@ int main(void)
 	        cmocka_unit_test(resumes_anywhere),
 	        cmocka_unit_test(finds_what_is_missing),
 	        cmocka_unit_test(refuses_wrong_types),
+	        cmocka_unit_test(refuses_tags_in_trees),
 	        cmocka_unit_test(roots_of_every_type),
 	        cmocka_unit_test(deepens),
 	        cmocka_unit_test(paints_over),
