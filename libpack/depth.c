@@ -344,23 +344,39 @@ enum ph_status ph_depth_next(const struct ph_depth *depth, uint32_t *cursor, str
 	return PH_OK;
 }
 
-bool ph_depth_inside(const struct ph_depth *depth, const struct ph_oid *oid)
+/* The state of a commit; 0 when it is not there. */
+static enum ph_status state_of(const struct ph_depth *depth, const struct ph_oid *oid,
+                               uint8_t *state, bool *found)
 {
 	struct ph_loc loc;
+	enum ph_status status = find(depth, oid, &loc);
 
-	if (find(depth, oid, &loc) != PH_OK) {
-		return false;
-	}
-	if (depth->depth >= PH_DEPTH_INFINITE && !depth->own) {
-		return true;
-	}
-	return (*ph__states_at(&depth->states, loc) & DEPTH_INSIDE) != 0;
+	*found = status == PH_OK;
+	*state = *found ? *ph__states_at(&depth->states, loc) : 0;
+	return status == PH_ERR_NOT_FOUND ? PH_OK : status;
 }
 
-bool ph_depth_is_boundary(const struct ph_depth *depth, const struct ph_oid *oid)
+enum ph_status ph_depth_inside(const struct ph_depth *depth, const struct ph_oid *oid, bool *inside)
 {
-	struct ph_loc loc;
+	uint8_t state;
+	bool found;
+	enum ph_status status = state_of(depth, oid, &state, &found);
 
-	return find(depth, oid, &loc) == PH_OK &&
-	       (*ph__states_at(&depth->states, loc) & DEPTH_BOUNDARY) != 0;
+	if (depth->depth >= PH_DEPTH_INFINITE && !depth->own) {
+		*inside = found;
+	} else {
+		*inside = (state & DEPTH_INSIDE) != 0;
+	}
+	return status;
+}
+
+enum ph_status ph_depth_is_boundary(const struct ph_depth *depth, const struct ph_oid *oid,
+                                    bool *boundary)
+{
+	uint8_t state;
+	bool found;
+	enum ph_status status = state_of(depth, oid, &state, &found);
+
+	*boundary = (state & DEPTH_BOUNDARY) != 0;
+	return status;
 }

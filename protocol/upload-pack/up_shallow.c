@@ -222,6 +222,7 @@ enum ph_step ph__up_unshallow_lines(struct ph__up *up, uint32_t *budget)
 	for (; up->cursor<shallows->count && * budget> 0; up->cursor++) {
 		const struct ph_oid *oid = &shallows->oids[up->cursor];
 		enum ph_status status;
+		bool inside;
 
 		if (!ph__out_ready(&up->session))
 			return PH_STEP_OUTPUT;
@@ -229,9 +230,11 @@ enum ph_step ph__up_unshallow_lines(struct ph__up *up, uint32_t *budget)
 		if (!(shallows->marks[up->cursor] & PH__SHALLOW_KNOWN))
 			continue;
 		/* Knowing its id alone opens nothing: it must be within reach. */
-		if (!ph_depth_inside(up->depth, oid))
+		status = ph_depth_inside(up->depth, oid, &inside);
+		if (status == PH_OK && !inside)
 			continue;
-		status = open_boundary(up, oid);
+		if (status == PH_OK)
+			status = open_boundary(up, oid);
 		if (status != PH_OK)
 			return shallow_failed(up, status);
 		shallows->marks[up->cursor] |= PH__SHALLOW_OPENED;

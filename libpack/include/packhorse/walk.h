@@ -83,9 +83,14 @@ PH_MUST_CHECK PH_API enum ph_status ph_depth_run(struct ph_depth *depth, uint32_
 /* After PH_OK: iterate boundary commits, *cursor starting at 0; PH_END. Order: by id. */
 PH_API enum ph_status ph_depth_next(const struct ph_depth *depth, uint32_t *cursor,
                                     struct ph_oid *out);
-/* Whether a commit lies within the depth but is not on the boundary (so its parents go too). */
-PH_API bool ph_depth_inside(const struct ph_depth *depth, const struct ph_oid *oid);
-PH_API bool ph_depth_is_boundary(const struct ph_depth *depth, const struct ph_oid *oid);
+/*
+ * Whether a commit lies within the depth but is not on the boundary (so its parents go too). One
+ * that is not there does not; an error is one of looking for it.
+ */
+PH_MUST_CHECK PH_API enum ph_status ph_depth_inside(const struct ph_depth *depth,
+                                                    const struct ph_oid *oid, bool *inside);
+PH_MUST_CHECK PH_API enum ph_status ph_depth_is_boundary(const struct ph_depth *depth,
+                                                         const struct ph_oid *oid, bool *boundary);
 
 /*
  * Reach: whether every target is reachable from the tips. Commits are walked by date, each with its
