@@ -46,11 +46,17 @@ static enum ph_status finding(struct check *check, const char *format, ...)
 	return PH_OK;
 }
 
+/* Whether a status tells nothing of what is on the device. One that cannot be read is no loss. */
+static bool says_nothing(const struct check *check, enum ph_status status)
+{
+	return status == PH_OK || status == PH_ERR_NOMEM || (status == PH_ERR_IO && !check->report);
+}
+
 /* Reports what a status means, unless it is one that says nothing about the device. */
 static enum ph_status found(struct check *check, enum ph_status status, const char *what,
                             uint64_t number)
 {
-	if (status == PH_OK || status == PH_ERR_NOMEM)
+	if (says_nothing(check, status))
 		return status;
 	return finding(check, "%s %" PRIu64 ": %s", what, number, ph_status_text(status));
 }
@@ -138,7 +144,7 @@ static enum ph_status check_section(struct check *check, const struct ph__pack *
 	if (status != PH_OK || section->epoch < check->min_epoch)
 		return status;
 	status = ph__section_check(section);
-	if (status == PH_OK || status == PH_ERR_NOMEM)
+	if (says_nothing(check, status))
 		return status;
 	return finding(check, "pack %" PRIu64 ", section %" PRIu32 ": %s", pack->id, section->type,
 	               ph_status_text(status));

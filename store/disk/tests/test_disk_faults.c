@@ -560,10 +560,56 @@ static void test_torn_after_failures(void **state)
 	}
 }
 
+/* ---- a read that fails once ---- */
+
+static const struct ph_device_ops *inner_ops;
+static uint64_t reads_left;
+
+static enum ph_status read_once_bad(struct ph_device *device, uint64_t offset, void *buf,
+                                    size_t len)
+{
+	if (reads_left > 0 && --reads_left == 0)
+		return PH_ERR_IO;
+	return inner_ops->read(device, offset, buf, len);
+}
+
+/* Without flush opening reads what is late: an error there is an error, not a lost commit. */
+static void test_read_error_at_opening(void **state)
+{
+	struct sim_device *sim = sim_new(2 << 20, 2 << 20);
+	struct ph_device_ops ops;
+	struct ph_store *store;
+	bool whole = false;
+	(void)state;
+	sim_options(&options);
+	sim_no_flush(sim);
+	assert_status(sim_open(sim, &options, &store), PH_OK);
+	assert_status(tool_create(store, "a"), PH_OK);
+	for (uint32_t i = 1; i < 5; i++)
+		assert_status(tool_push(store, "a", "refs/heads/x", i, 40000), PH_OK);
+	ph_store_close(store);
+	inner_ops = sim->device.ops;
+	ops = *inner_ops;
+	ops.read = read_once_bad;
+	for (uint64_t at = 1; !whole; at++) {
+		struct sim_device *copy = sim_copy(sim);
+		copy->device.ops = &ops;
+		reads_left = at;
+		enum ph_status status = ph_store_disk_open(&store, &copy->device, &options);
+		whole = reads_left > 0;
+		assert_status(status, whole ? PH_OK : PH_ERR_IO);
+		if (whole)
+			ph_store_close(store);
+		sim_free(copy);
+	}
+	sim_free(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_torn_after_failures),
+	        cmocka_unit_test(test_read_error_at_opening),
 	        cmocka_unit_test(test_full),
 	        cmocka_unit_test(test_device_errors),
 	        cmocka_unit_test(test_memory),
