@@ -30,7 +30,6 @@ struct ph_options {
  * after one line on stderr that says what to do.
  */
 int ph__options_parse(struct ph_options *out, int argc, char **argv);
-void ph__usage(void);
 
 /* ---- log.c ---- */
 
@@ -77,6 +76,9 @@ void ph__pool_stop(struct ph_worker_pool *pool);
 void ph__pool_free(struct ph_worker_pool *pool);
 
 /* ---- loop.c: event loops that own connections ---- */
+
+/* Session channels of a connection at once; each has at most one job out. */
+#define PH_CHANNELS_MAX 10u
 
 struct ph_loop;
 

@@ -15,7 +15,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CHANNELS_MAX 10u
 #define PEER_BYTES 64u
 #define QUICK_STEPS 16u
 
@@ -40,9 +39,9 @@ struct ph_connection {
 	int events;
 	unsigned quick_steps; /* left, see acknowledge_at_once */
 	unsigned handles;     /* open uv handles; the last one's close callback frees */
-	bool over;            /* no more steps, only freeing when that is allowed */
-	struct ph_job jobs[CHANNELS_MAX];
-	bool job_out[CHANNELS_MAX];
+	bool over;            /* steps only so that its sessions end, then freed */
+	struct ph_job jobs[PH_CHANNELS_MAX];
+	bool job_out[PH_CHANNELS_MAX];
 };
 
 struct ph_loop {
@@ -300,7 +299,7 @@ void ph__loop_run_session(void *owner, struct ph_ssh_connection *ssh, void *chan
 	(void)owner;
 	while (connection->job_out[i]) {
 		i++;
-		assert(i < CHANNELS_MAX);
+		assert(i < PH_CHANNELS_MAX);
 	}
 	connection->job_out[i] = true;
 	connection->jobs[i] = (struct ph_job){NULL, connection, channel, session};

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void ph__usage(void)
+static void usage(void)
 {
 	fputs("usage: packhorse serve [OPTIONS]\n"
 	      "\n"
@@ -111,7 +111,7 @@ static int one(struct ph_options *out, int argc, char **argv, int *used)
 		return -1;
 	}
 	if (strcmp(arg, "--help") == 0) {
-		ph__usage();
+		usage();
 		return PH_EXIT_OK;
 	}
 	if (equals && (size_t)(equals - arg) < sizeof name) {

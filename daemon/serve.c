@@ -159,12 +159,6 @@ static bool host_key_load(struct server *server)
 
 /* ---- start ---- */
 
-static void session_wake(void *user, struct ph_session *session)
-{
-	(void)user;
-	(void)session;
-}
-
 static bool ssh_start(struct server *server)
 {
 	struct ph_ssh_options options = {0};
@@ -174,11 +168,11 @@ static bool ssh_start(struct server *server)
 	options.service.limits = &server->limits;
 	options.service.log = &server->log;
 	options.service.random = ph__random;
-	options.service.wake = session_wake; /* the ssh module puts its own in front */
 	options.service.agent = "packhorse/" PH_VERSION;
 	options.keys = server->keys;
 	options.anon_read = server->options->anon_read;
 	options.host_key = server->host_key;
+	options.channels_max = PH_CHANNELS_MAX;
 	options.run_session = ph__loop_run_session;
 	options.wake_connection = ph__loop_wake;
 	if (ph_ssh_server_new(&server->ssh, &options) == PH_OK)
@@ -249,8 +243,6 @@ static void greet(const struct server *server)
 		fingerprint[0] = '\0';
 	fprintf(stderr, "packhorse " PH_VERSION ", store %s, host key %s\n", server->options->store,
 	        fingerprint);
-	if (server->options->quiet)
-		return;
 	fprintf(stderr,
 	        "push:   git push ssh://%s/hello.git HEAD     (creates hello.git)\n"
 	        "clone:  git clone ssh://%s/hello.git\n"
@@ -400,7 +392,8 @@ int ph__serve(const struct ph_options *options)
 		server->listener =
 		        ph__listen(&server->uv, options, server, on_accepted, &server->log);
 		if (server->listener) {
-			greet(server);
+			if (!options->quiet)
+				greet(server);
 			uv_run(&server->uv, UV_RUN_DEFAULT);
 			code = PH_EXIT_OK;
 		}

@@ -450,8 +450,3 @@ void ph_ssh_drain(struct ph_ssh_connection *connection)
 {
 	connection->draining = true;
 }
-
-bool ph_ssh_active(const struct ph_ssh_connection *connection)
-{
-	return has_session(connection);
-}

@@ -114,8 +114,6 @@ PH_API uint64_t ph_ssh_deadline(const struct ph_ssh_connection *connection);
 PH_API void ph_ssh_ran(struct ph_ssh_connection *connection, void *channel);
 /* Lets running sessions end and takes no new ones; then the connection closes. */
 PH_API void ph_ssh_drain(struct ph_ssh_connection *connection);
-/* Whether a session is receiving a push or otherwise at work. */
-PH_API bool ph_ssh_active(const struct ph_ssh_connection *connection);
 
 #ifdef __cplusplus
 }
