@@ -19,7 +19,7 @@ import time
 
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(here, "../tests/interop"))
-from harness import World, equal
+from harness import World, check, equal
 
 CIPHER = ["Ciphers=aes128-gcm@openssh.com"]
 TICK = os.sysconf("SC_CLK_TCK")
@@ -110,13 +110,15 @@ class Peer:
         self.process.wait()
 
 
-def list_refs(world, server, seconds, stop, push):
+def list_refs(world, server, seconds, failed, stop, push):
     env = world.env(ssh_options=CIPHER)
     while not stop.is_set() and push.poll() is None:
         start = time.monotonic()
         r = subprocess.run(["git", "ls-remote", server.url("small.git")], env=env, stdout=subprocess.PIPE,
                            stderr=subprocess.PIPE)
-        if r.returncode == 0 and push.poll() is None:
+        if r.returncode != 0:
+            failed.append(r.stderr)
+        elif push.poll() is None:
             seconds.append(time.monotonic() - start)
 
 
@@ -127,17 +129,19 @@ def measure(world, server, repo, name):
     if isinstance(server, Peer):
         subprocess.run(["git", "init", "-q", "--bare", server.top + "/small.git"], check=True)
     world.git("push", "-q", "--mirror", server.url("small.git"), cwd=small, ssh_options=CIPHER)
-    row, times, stop = {}, [], threading.Event()
+    row, times, failed, stop = {}, [], [], threading.Event()
     with Watch(server.process.pid) as watch:
         push = subprocess.Popen(["git", "push", "-q", "--mirror", server.url("big.git")], cwd=repo,
                                 env=world.env(ssh_options=CIPHER))
-        lister = threading.Thread(target=list_refs, args=(world, server, times, stop, push))
+        lister = threading.Thread(target=list_refs, args=(world, server, times, failed, stop, push))
         lister.start()
         equal(push.wait(), 0, "push to " + name)
         pushed = time.monotonic()
         stop.set()
     lister.join()
-    times = sorted(times) or [0]
+    equal(failed, [], "git ls-remote that failed while the push ran")
+    check(times, "no git ls-remote ended while the push ran")
+    times.sort()
     row["push wall s"] = pushed - watch.start
     row["push cpu s"], row["push memory MB"] = watch.cpu, watch.peak
     row["ls-remote median ms"] = times[len(times) // 2] * 1000
