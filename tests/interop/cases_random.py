@@ -55,19 +55,22 @@ def random_pushes(world):
         world.git("init", "-q", "--bare", "--object-format=" + fmt, oracle)
         world.git("config", "receive.denyDeleteCurrent", "refuse", cwd=oracle)
         world.commit(work, "first")
-        branches, specs = ["main"], ["refs/heads/main"]
-        for n in range(int(os.environ.get("PH_TEST_ROUNDS", ROUNDS))):
+        branches, specs, accepted = ["main"], ["refs/heads/main"], 0
+        rounds = int(os.environ.get("PH_TEST_ROUNDS", ROUNDS))
+        for n in range(rounds):
             if rng.random() < 0.3:
                 specs += change(world, rng, work, branches, 1000 + n)
             codes = [world.git("push", "-q", *(["--atomic"] if n % 5 == 0 else []), url, *dict.fromkeys(specs),
                                cwd=work, ok=False).code for url in (server.url("app"), oracle)]
             equal(codes[0], codes[1], "exit status of push %d: %s" % (n, specs))
+            accepted += codes[0] == 0
             if rng.random() < 0.15:
                 server.kill()
                 server = world.serve(fmt + ".img")
             ours = world.git("ls-remote", server.url("app")).text
             equal(ours, world.git("ls-remote", oracle).text, "refs after push %d: %s" % (n, specs))
             specs = change(world, rng, work, branches, n)
+        check(accepted > rounds / 2, "only %d of %d pushes were accepted" % (accepted, rounds))
         copy = world.path("copy-" + fmt)
         world.git("clone", "-q", "--mirror", server.url("app"), copy)
         world.same(oracle, copy)
