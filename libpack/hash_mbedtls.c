@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SHA-1 and SHA-256 from mbedTLS 2.28, and the only file that sees it. The contexts are plain
+ * SHA-1 and SHA-256 from mbedTLS, and the only file that sees it. The contexts are plain
  * structs without pointers, so they live inside struct ph_hash and need neither allocation nor
  * release. The calls can fail only where mbedTLS is built for a hardware engine, which is a
  * programming error.
@@ -10,7 +10,18 @@
 #include <assert.h>
 #include <mbedtls/sha1.h>
 #include <mbedtls/sha256.h>
+#include <mbedtls/version.h>
 #include <stdalign.h>
+
+/* Version 3 took the names of functions without a result. */
+#if MBEDTLS_VERSION_NUMBER < 0x03000000
+#define mbedtls_sha1_starts mbedtls_sha1_starts_ret
+#define mbedtls_sha1_update mbedtls_sha1_update_ret
+#define mbedtls_sha1_finish mbedtls_sha1_finish_ret
+#define mbedtls_sha256_starts mbedtls_sha256_starts_ret
+#define mbedtls_sha256_update mbedtls_sha256_update_ret
+#define mbedtls_sha256_finish mbedtls_sha256_finish_ret
+#endif
 
 _Static_assert(sizeof(mbedtls_sha1_context) <= sizeof(((struct ph_hash *)0)->state.bytes),
                "the SHA-1 context fits");
@@ -34,10 +45,10 @@ void ph_hash_init(struct ph_hash *hash, enum ph_hash_algo algo)
 	hash->algo = algo;
 	if (algo == PH_HASH_SHA256) {
 		mbedtls_sha256_init(context_of(hash));
-		failed = mbedtls_sha256_starts_ret(context_of(hash), 0);
+		failed = mbedtls_sha256_starts(context_of(hash), 0);
 	} else {
 		mbedtls_sha1_init(context_of(hash));
-		failed = mbedtls_sha1_starts_ret(context_of(hash));
+		failed = mbedtls_sha1_starts(context_of(hash));
 	}
 	assert(!failed);
 	(void)failed;
@@ -50,9 +61,9 @@ void ph_hash_update(struct ph_hash *hash, const void *data, size_t len)
 	if (len == 0)
 		return;
 	if (hash->algo == PH_HASH_SHA256)
-		failed = mbedtls_sha256_update_ret(context_of(hash), data, len);
+		failed = mbedtls_sha256_update(context_of(hash), data, len);
 	else
-		failed = mbedtls_sha1_update_ret(context_of(hash), data, len);
+		failed = mbedtls_sha1_update(context_of(hash), data, len);
 	assert(!failed);
 	(void)failed;
 }
@@ -63,9 +74,9 @@ void ph_hash_final(struct ph_hash *hash, struct ph_oid *out)
 
 	memset(out, 0, sizeof(*out));
 	if (hash->algo == PH_HASH_SHA256)
-		failed = mbedtls_sha256_finish_ret(context_of(hash), out->bytes);
+		failed = mbedtls_sha256_finish(context_of(hash), out->bytes);
 	else
-		failed = mbedtls_sha1_finish_ret(context_of(hash), out->bytes);
+		failed = mbedtls_sha1_finish(context_of(hash), out->bytes);
 	assert(!failed);
 	(void)failed;
 }
