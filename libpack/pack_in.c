@@ -5,11 +5,12 @@
  * is bounded and says in in->state what comes next. An error is final and stays in in->error.
  */
 #include "pack_in_int.h"
+#include "pack_index_int.h"
 
 #include <assert.h>
 #include <string.h>
 
-#define ENTRIES_MIN 256u
+#define PIECES_MIN 16u
 
 enum ph_status ph__in_window(struct ph_pack_in *in, uint8_t **buffer)
 {
@@ -62,8 +63,10 @@ void ph_pack_in_free(struct ph_pack_in *in)
 	ph_deflate_free(in->deflate);
 	ph_mem_free(alloc, in->stack);
 	ph_mem_free(alloc, in->spare);
+	ph__in_nodes_free(in);
+	for (uint32_t i = 0; i < in->pieces; i++)
+		ph_mem_free(alloc, in->records[i]);
 	ph_mem_free(alloc, in->records);
-	ph_mem_free(alloc, in->nodes);
 	ph_mem_free(alloc, in->order);
 	ph_mem_free(alloc, in->buckets);
 	ph_mem_free(alloc, in->sort_starts);
@@ -124,16 +127,14 @@ uint64_t ph__in_inflate_max(const struct ph_pack_in *in)
 	return product + limits->inflate_slack_bytes;
 }
 
-/* The announced count is only a bound: room is made for what has come, and half as much again. */
-enum ph_status ph__in_grow(struct ph_pack_in *in, uint32_t count_max)
+/* A longer list of pieces, of both tables. */
+static enum ph_status grow_lists(struct ph_pack_in *in)
 {
-	uint64_t wanted = (uint64_t)in->cap + in->cap / 2 + ENTRIES_MIN;
-	uint32_t cap = wanted > count_max ? count_max : (uint32_t)wanted;
+	uint32_t cap = in->pieces_cap ? 2 * in->pieces_cap : PIECES_MIN;
 	void *grown;
 
-	if (in->count < in->cap)
+	if (in->pieces < in->pieces_cap)
 		return PH_OK;
-	assert(in->count < count_max);
 	grown = ph_mem_resize(in->options.alloc, in->records, cap, sizeof(*in->records));
 	if (!grown)
 		return PH_ERR_NOMEM;
@@ -142,8 +143,34 @@ enum ph_status ph__in_grow(struct ph_pack_in *in, uint32_t count_max)
 	if (!grown)
 		return PH_ERR_NOMEM;
 	in->nodes = grown;
-	in->cap = cap;
+	in->pieces_cap = cap;
 	return PH_OK;
+}
+
+/* The announced count is only a bound: room is made for what has come, a piece at a time. */
+enum ph_status ph__in_grow(struct ph_pack_in *in)
+{
+	const struct ph_alloc *alloc = in->options.alloc;
+	enum ph_status status;
+	uint32_t at = in->pieces;
+
+	if (in->count >> PH__IN_PIECE_SHIFT < in->pieces)
+		return PH_OK;
+	status = grow_lists(in);
+	if (status != PH_OK)
+		return status;
+	in->records[at] = ph_mem_alloc(alloc, PH__IN_PIECE_ENTRIES * sizeof(**in->records));
+	in->nodes[at] = ph_mem_alloc(alloc, PH__IN_PIECE_ENTRIES * sizeof(**in->nodes));
+	in->pieces++;
+	return in->records[at] && in->nodes[at] ? PH_OK : PH_ERR_NOMEM;
+}
+
+void ph__in_nodes_free(struct ph_pack_in *in)
+{
+	for (uint32_t i = 0; in->nodes && i < in->pieces; i++)
+		ph_mem_free(in->options.alloc, in->nodes[i]);
+	ph_mem_free(in->options.alloc, in->nodes);
+	in->nodes = NULL;
 }
 
 /* Makes an error final; its place noted whatever it was. */
@@ -179,9 +206,10 @@ enum ph_status ph_pack_in_write(struct ph_pack_in *in, const uint8_t *data, size
 
 static enum ph_status write_index(struct ph_pack_in *in)
 {
-	enum ph_status status =
-	        ph_index_write(in->options.index, in->options.algo, in->records, in->order,
-	                       in->count, in->options.run->size, &in->trailer);
+	enum ph_status status = ph__index_write(in->options.index, in->options.algo,
+	                                        (const struct ph_index_record *const *)in->records,
+	                                        PH__IN_PIECE_SHIFT, in->order, in->count,
+	                                        in->options.run->size, &in->trailer);
 
 	if (status == PH_OK)
 		in->state = PH__IN_DONE;

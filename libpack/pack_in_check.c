@@ -56,7 +56,7 @@ enum ph_status ph__in_fsck(struct ph_pack_in *in, enum ph_object_type type,
 static enum ph_status fail_collision(struct ph_pack_in *in)
 {
 	return ph__in_fail(in, PH_ERR_COLLISION, "object exists with other content",
-	                   &in->records[in->next].oid);
+	                   &ph__in_record(in, in->next)->oid);
 }
 
 /* Looks whether the next received object exists, and has its content compared then. */
@@ -72,7 +72,7 @@ enum ph_status ph__in_existing(struct ph_pack_in *in)
 		in->state = PH__IN_SPECIAL;
 		return PH_OK;
 	}
-	record = &in->records[in->next];
+	record = ph__in_record(in, in->next);
 	ph__in_charge(in, PH__IN_ENTRY_CHARGE);
 	status = base->ops->find(base, &record->oid, &in->other_loc);
 	if (status == PH_ERR_NOT_FOUND) {

@@ -40,6 +40,12 @@
 #define PH__IN_ENTRY_HEADER_BYTES_MAX 42u
 /* One byte of header and the shortest zlib stream. */
 #define PH__IN_ENTRY_BYTES_MIN 9u
+/*
+ * Tables of entries are made of pieces, so that they grow without ever being there twice, and
+ * without a half that is empty.
+ */
+#define PH__IN_PIECE_SHIFT 10u
+#define PH__IN_PIECE_ENTRIES (1u << PH__IN_PIECE_SHIFT)
 /* A charge on the budget for what an entry costs beside its bytes. */
 #define PH__IN_ENTRY_CHARGE 512u
 /*
@@ -181,9 +187,9 @@ struct ph_pack_in {
 	uint64_t uncharged; /* bytes of work that make no whole unit yet */
 
 	/* Records first as received, then the bases added. */
-	struct ph_index_record *records;
-	struct ph__in_node *nodes;
-	uint32_t count, cap;
+	struct ph_index_record **records; /* in pieces of PH__IN_PIECE_ENTRIES */
+	struct ph__in_node **nodes;       /* the same */
+	uint32_t count, pieces, pieces_cap;
 	uint32_t *order; /* numbers of records by id */
 
 	/* Parsing. */
@@ -262,6 +268,18 @@ struct ph_pack_in {
 	uint32_t specials_count, specials_cap;
 };
 
+/* ---- entries ---- */
+
+static inline struct ph_index_record *ph__in_record(const struct ph_pack_in *in, uint32_t entry)
+{
+	return &in->records[entry >> PH__IN_PIECE_SHIFT][entry & (PH__IN_PIECE_ENTRIES - 1)];
+}
+
+static inline struct ph__in_node *ph__in_node(const struct ph_pack_in *in, uint32_t entry)
+{
+	return &in->nodes[entry >> PH__IN_PIECE_SHIFT][entry & (PH__IN_PIECE_ENTRIES - 1)];
+}
+
 /* ---- pack_in.c ---- */
 
 /* Notes what failed, and about which object (may be NULL); returns status. */
@@ -271,8 +289,10 @@ enum ph_status ph__in_fail(struct ph_pack_in *in, enum ph_status status, const c
 void ph__in_charge(struct ph_pack_in *in, uint64_t bytes);
 /* How many bytes may come out of what has come in. */
 uint64_t ph__in_inflate_max(const struct ph_pack_in *in);
-/* Grows the tables of entries by at least one. PH_ERR_NOMEM. */
-enum ph_status ph__in_grow(struct ph_pack_in *in, uint32_t count_max);
+/* Makes room for one more entry. PH_ERR_NOMEM. */
+enum ph_status ph__in_grow(struct ph_pack_in *in);
+/* Gives up the nodes, when the last delta is resolved. */
+void ph__in_nodes_free(struct ph_pack_in *in);
 /* An array of PH__IN_WINDOW_BYTES in *buffer, if there is none yet. */
 enum ph_status ph__in_window(struct ph_pack_in *in, uint8_t **buffer);
 

@@ -222,9 +222,9 @@ uint32_t ph__in_at_offset(const struct ph_pack_in *in, uint32_t count, uint64_t 
 
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
-		if (in->records[mid].offset == offset)
+		if (ph__in_record(in, mid)->offset == offset)
 			return mid;
-		if (in->records[mid].offset < offset)
+		if (ph__in_record(in, mid)->offset < offset)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -241,7 +241,7 @@ static enum ph_status find_ofs_base(struct ph_pack_in *in, uint64_t offset)
 		base = ph__in_at_offset(in, in->count, offset - in->entry.distance);
 	if (base == PH__IN_NONE)
 		return ph__in_fail(in, PH_ERR_INVALID, "delta base is no entry", NULL);
-	in->nodes[in->count].link = base;
+	ph__in_node(in, in->count)->link = base;
 	return PH_OK;
 }
 
@@ -249,7 +249,7 @@ static enum ph_status find_ofs_base(struct ph_pack_in *in, uint64_t offset)
 static enum ph_status begin_entry(struct ph_pack_in *in, uint64_t offset)
 {
 	const struct ph_limits *limits = in->options.limits;
-	enum ph_status status = ph__in_grow(in, in->stats.announced);
+	enum ph_status status = ph__in_grow(in);
 	struct ph_index_record *record;
 
 	if (status != PH_OK)
@@ -257,14 +257,14 @@ static enum ph_status begin_entry(struct ph_pack_in *in, uint64_t offset)
 	if (in->entry.size > limits->object_bytes_max ||
 	    (is_meta(in) && in->entry.size > limits->metadata_bytes_max))
 		return ph__in_fail(in, PH_ERR_LIMIT, "object too large", NULL);
-	record = &in->records[in->count];
+	record = ph__in_record(in, in->count);
 	memset(record, 0, sizeof(*record));
 	record->offset = offset;
 	record->type = (uint8_t)in->entry.type;
 	record->delta = is_delta(in);
 	record->size = in->entry.size;
-	in->nodes[in->count].child = PH__IN_NONE;
-	in->nodes[in->count].weight = 1;
+	ph__in_node(in, in->count)->child = PH__IN_NONE;
+	ph__in_node(in, in->count)->weight = 1;
 	if (in->entry.type == PH_OBJ_OFS_DELTA)
 		status = find_ofs_base(in, offset);
 	else if (in->entry.type == PH_OBJ_REF_DELTA)
@@ -344,7 +344,7 @@ static void use_piece(struct ph_pack_in *in, const uint8_t *piece, size_t len)
 
 static enum ph_status end_delta(struct ph_pack_in *in)
 {
-	struct ph_index_record *record = &in->records[in->count];
+	struct ph_index_record *record = ph__in_record(in, in->count);
 	uint64_t base_size;
 	uint64_t result_size;
 	size_t header_len;
@@ -367,7 +367,7 @@ static enum ph_status end_delta(struct ph_pack_in *in)
 
 static enum ph_status end_entry(struct ph_pack_in *in)
 {
-	struct ph_index_record *record = &in->records[in->count];
+	struct ph_index_record *record = ph__in_record(in, in->count);
 	enum ph_status status;
 
 	if (is_delta(in)) {

@@ -55,9 +55,9 @@ static uint32_t *bucket_of(const struct ph_pack_in *in, const struct ph_oid *oid
 
 void ph__in_bucket_add(struct ph_pack_in *in, uint32_t entry)
 {
-	uint32_t *bucket = bucket_of(in, &in->records[entry].oid);
+	uint32_t *bucket = bucket_of(in, &ph__in_record(in, entry)->oid);
 
-	in->nodes[entry].link = *bucket;
+	ph__in_node(in, entry)->link = *bucket;
 	*bucket = entry;
 	in->ref_left++;
 }
@@ -82,15 +82,17 @@ static enum ph_status make_buckets(struct ph_pack_in *in)
 /* The heaviest child is the head. */
 static void add_child(struct ph_pack_in *in, uint32_t base, uint32_t child)
 {
-	struct ph__in_node *nodes = in->nodes;
-	uint32_t head = nodes[base].child;
+	struct ph__in_node *node = ph__in_node(in, child);
+	uint32_t *head = &ph__in_node(in, base)->child;
 
-	if (head == PH__IN_NONE || nodes[child].weight > nodes[head].weight) {
-		nodes[child].link = head;
-		nodes[base].child = child;
+	if (*head == PH__IN_NONE || node->weight > ph__in_node(in, *head)->weight) {
+		node->link = *head;
+		*head = child;
 	} else {
-		nodes[child].link = nodes[head].link;
-		nodes[head].link = child;
+		uint32_t *link = &ph__in_node(in, *head)->link;
+
+		node->link = *link;
+		*link = child;
 	}
 }
 
@@ -108,10 +110,10 @@ enum ph_status ph__in_link(struct ph_pack_in *in)
 	for (; in->next > 0 && steps > 0; steps--) {
 		enum ph_object_type type;
 		i = --in->next;
-		type = (enum ph_object_type)in->records[i].type;
+		type = (enum ph_object_type)ph__in_record(in, i)->type;
 		if (type == PH_OBJ_OFS_DELTA) {
-			uint32_t base = in->nodes[i].link;
-			in->nodes[base].weight += in->nodes[i].weight;
+			uint32_t base = ph__in_node(in, i)->link;
+			ph__in_node(in, base)->weight += ph__in_node(in, i)->weight;
 			add_child(in, base, i);
 		} else if (type == PH_OBJ_REF_DELTA) {
 			ph__in_bucket_add(in, i);
@@ -125,19 +127,19 @@ enum ph_status ph__in_link(struct ph_pack_in *in)
 
 void ph__in_children_start(struct ph_pack_in *in, uint32_t frame, uint32_t entry)
 {
-	uint32_t head = in->nodes[entry].child;
+	uint32_t head = ph__in_node(in, entry)->child;
 
 	in->stack[frame].entry = entry;
 	in->stack[frame].cursor = head;
-	if (head != PH__IN_NONE && in->nodes[head].link != PH__IN_NONE)
-		in->stack[frame].cursor = in->nodes[head].link;
+	if (head != PH__IN_NONE && ph__in_node(in, head)->link != PH__IN_NONE)
+		in->stack[frame].cursor = ph__in_node(in, head)->link;
 }
 
 /* The head's siblings in their order, then the head. */
 static void children_next(struct ph_pack_in *in, struct ph__in_frame *frame)
 {
-	uint32_t head = in->nodes[frame->entry].child;
-	uint32_t link = in->nodes[frame->cursor].link;
+	uint32_t head = ph__in_node(in, frame->entry)->child;
+	uint32_t link = ph__in_node(in, frame->cursor)->link;
 
 	if (frame->cursor == head)
 		frame->cursor = PH__IN_NONE;
@@ -157,13 +159,14 @@ static enum ph_status supersede(struct ph_pack_in *in, uint32_t added)
 	uint32_t depth = in->depth - in->root;
 
 	if (in->stack[in->root].entry == added)
-		return ph__in_fail(in, PH_ERR_DELTA, "deltas in a circle", &in->records[added].oid);
-	depth += in->nodes[added].weight;
+		return ph__in_fail(in, PH_ERR_DELTA, "deltas in a circle",
+		                   &ph__in_record(in, added)->oid);
+	depth += ph__in_node(in, added)->weight;
 	if (depth > in->options.limits->delta_depth_max)
 		return ph__in_fail(in, PH_ERR_LIMIT, "delta chain too long", NULL);
 	if (in->family_depth < depth)
 		in->family_depth = depth;
-	in->records[added].type = PH_OBJ_NONE;
+	ph__in_record(in, added)->type = PH_OBJ_NONE;
 	return PH_OK;
 }
 
@@ -176,11 +179,11 @@ enum ph_status ph__in_adopt(struct ph_pack_in *in, uint32_t entry, const struct 
 	at = bucket_of(in, oid);
 	while (*at != PH__IN_NONE) {
 		uint32_t found = *at;
-		if (!ph_oid_equal(&in->records[found].oid, oid)) {
-			at = &in->nodes[found].link;
+		if (!ph_oid_equal(&ph__in_record(in, found)->oid, oid)) {
+			at = &ph__in_node(in, found)->link;
 			continue;
 		}
-		*at = in->nodes[found].link;
+		*at = ph__in_node(in, found)->link;
 		in->ref_left--;
 		if (found < in->stats.received) {
 			add_child(in, entry, found);
@@ -204,12 +207,12 @@ enum ph_status ph__in_roots(struct ph_pack_in *in)
 	for (; in->next < in->stats.received && steps > 0; steps--) {
 		enum ph_status status;
 		i = in->next++;
-		if (in->records[i].delta)
+		if (ph__in_record(in, i)->delta)
 			continue;
-		status = ph__in_adopt(in, i, &in->records[i].oid);
+		status = ph__in_adopt(in, i, &ph__in_record(in, i)->oid);
 		if (status != PH_OK)
 			return status;
-		if (in->nodes[i].child == PH__IN_NONE)
+		if (ph__in_node(in, i)->child == PH__IN_NONE)
 			continue;
 		status = ph__in_stack_push(in, PH__IN_OWN, i);
 		if (status != PH_OK)
@@ -263,8 +266,8 @@ enum ph_status ph__in_descend(struct ph_pack_in *in)
 	in->making = top->cursor;
 	children_next(in, top);
 	ph__in_stored_own(in, in->making, &stored);
-	stored.type = (enum ph_object_type)in->records[in->stack[in->root].entry].type;
-	keep = in->nodes[in->making].child != PH__IN_NONE || in->ref_left > 0;
+	stored.type = (enum ph_object_type)ph__in_record(in, in->stack[in->root].entry)->type;
+	keep = ph__in_node(in, in->making)->child != PH__IN_NONE || in->ref_left > 0;
 	in->state = PH__IN_MAKE;
 	ph__in_charge(in, PH__IN_ENTRY_CHARGE);
 	return ph__in_make_start(in, &stored, &top->blob, true, keep);
@@ -283,7 +286,7 @@ enum ph_status ph__in_load(struct ph_pack_in *in)
 static enum ph_status made(struct ph_pack_in *in)
 {
 	struct ph__in_make *make = &in->make;
-	struct ph_index_record *record = &in->records[in->making];
+	struct ph_index_record *record = ph__in_record(in, in->making);
 	enum ph_status status;
 
 	record->oid = make->oid;
@@ -299,7 +302,7 @@ static enum ph_status made(struct ph_pack_in *in)
 	if (ph__in_stack_top(in)->cursor == PH__IN_NONE)
 		ph__in_stack_shed(in, in->depth - 1);
 	in->state = PH__IN_DESCEND;
-	if (in->nodes[in->making].child == PH__IN_NONE) {
+	if (ph__in_node(in, in->making)->child == PH__IN_NONE) {
 		ph__in_blob_release(in, &make->blob);
 		return PH_OK;
 	}

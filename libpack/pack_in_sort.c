@@ -20,7 +20,7 @@ static uint32_t bucket_of(const struct ph_oid *oid)
 
 static bool before(const struct ph_pack_in *in, uint32_t a, uint32_t b)
 {
-	return ph_oid_cmp(&in->records[a].oid, &in->records[b].oid) < 0;
+	return ph_oid_cmp(&ph__in_record(in, a)->oid, &ph__in_record(in, b)->oid) < 0;
 }
 
 static void insertion_sort(const struct ph_pack_in *in, uint32_t *at, uint32_t count)
@@ -85,7 +85,7 @@ static void count_some(struct ph_pack_in *in)
 	uint32_t i;
 
 	for (; in->next < in->count && steps > 0; steps--)
-		in->sort_starts[bucket_of(&in->records[in->next++].oid) + 1]++;
+		in->sort_starts[bucket_of(&ph__in_record(in, in->next++)->oid) + 1]++;
 	if (in->next < in->count)
 		return;
 	for (i = 0; i < BUCKETS; i++)
@@ -101,7 +101,7 @@ static void place_some(struct ph_pack_in *in)
 
 	for (; in->next < in->count && steps > 0; steps--) {
 		uint32_t number = in->next++;
-		in->order[in->sort_starts[bucket_of(&in->records[number].oid)]++] = number;
+		in->order[in->sort_starts[bucket_of(&ph__in_record(in, number)->oid)]++] = number;
 	}
 	if (in->next < in->count)
 		return;
@@ -114,8 +114,8 @@ static enum ph_status check_unequal(struct ph_pack_in *in, uint32_t start, uint3
 	uint32_t i;
 
 	for (i = start + 1; i < end; i++) {
-		const struct ph_oid *oid = &in->records[in->order[i]].oid;
-		if (ph_oid_equal(&in->records[in->order[i - 1]].oid, oid))
+		const struct ph_oid *oid = &ph__in_record(in, in->order[i])->oid;
+		if (ph_oid_equal(&ph__in_record(in, in->order[i - 1])->oid, oid))
 			return ph__in_fail(in, PH_ERR_INVALID, "duplicate object", oid);
 	}
 	return PH_OK;
@@ -174,7 +174,7 @@ uint32_t ph__in_find(const struct ph_pack_in *in, const struct ph_oid *oid)
 	assert(in->order);
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
-		int order = ph_oid_cmp(&in->records[in->order[mid]].oid, oid);
+		int order = ph_oid_cmp(&ph__in_record(in, in->order[mid])->oid, oid);
 		if (order == 0)
 			return in->order[mid];
 		if (order < 0)

@@ -18,7 +18,7 @@
 
 void ph__in_stored_own(const struct ph_pack_in *in, uint32_t entry, struct ph__in_stored *out)
 {
-	const struct ph_index_record *record = &in->records[entry];
+	const struct ph_index_record *record = ph__in_record(in, entry);
 
 	assert(entry < in->count);
 	out->pack = PH__IN_OWN;
@@ -26,7 +26,8 @@ void ph__in_stored_own(const struct ph_pack_in *in, uint32_t entry, struct ph__i
 	if (entry + 1 == in->stats.received)
 		out->end = in->received_end;
 	else
-		out->end = entry + 1 < in->count ? record[1].offset : in->options.run->size;
+		out->end = entry + 1 < in->count ? ph__in_record(in, entry + 1)->offset
+		                                 : in->options.run->size;
 	out->size = record->size;
 	out->type = (enum ph_object_type)record->type;
 	out->delta = record->delta;
@@ -236,9 +237,9 @@ static enum ph_status verify(struct ph_pack_in *in, const struct ph__in_frame *f
 {
 	if (!in->make.hashing)
 		return PH_OK;
-	if (!ph_oid_equal(&in->make.oid, &in->records[frame->entry].oid))
+	if (!ph_oid_equal(&in->make.oid, &ph__in_record(in, frame->entry)->oid))
 		return ph__in_fail(in, PH_ERR_CORRUPT, "stored object is corrupt",
-		                   &in->records[frame->entry].oid);
+		                   &ph__in_record(in, frame->entry)->oid);
 	return PH_OK;
 }
 

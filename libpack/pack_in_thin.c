@@ -22,16 +22,16 @@ static enum ph_status add_base(struct ph_pack_in *in, const struct ph_oid *oid,
 
 	if (in->count == PH__IN_NONE)
 		return PH_ERR_LIMIT;
-	status = ph__in_grow(in, PH__IN_NONE);
+	status = ph__in_grow(in);
 	if (status != PH_OK)
 		return status;
-	record = &in->records[in->count];
+	record = ph__in_record(in, in->count);
 	memset(record, 0, sizeof(*record));
 	record->oid = *oid;
 	record->size = stored->size;
 	record->type = (uint8_t)stored->type;
-	in->nodes[in->count].child = PH__IN_NONE;
-	in->nodes[in->count].weight = 0;
+	ph__in_node(in, in->count)->child = PH__IN_NONE;
+	ph__in_node(in, in->count)->weight = 0;
 	in->count++;
 	return PH_OK;
 }
@@ -50,7 +50,7 @@ static enum ph_status begin_family(struct ph_pack_in *in, const struct ph_oid *o
 	if (status == PH_OK)
 		status = add_base(in, oid, &stored);
 	if (status == PH_OK)
-		status = ph__in_adopt(in, added, &in->records[added].oid);
+		status = ph__in_adopt(in, added, &ph__in_record(in, added)->oid);
 	if (status == PH_OK)
 		status = ph__in_chain_push(in, loc.pack, loc.pos);
 	if (status != PH_OK)
@@ -71,10 +71,11 @@ static enum ph_status fail_missing(struct ph_pack_in *in)
 	uint32_t i = 0;
 
 	/* Every OFS_DELTA leads to a whole object or to a REF_DELTA, so there is one of these. */
-	while (i < in->stats.received && in->records[i].type != PH_OBJ_REF_DELTA)
+	while (i < in->stats.received && ph__in_record(in, i)->type != PH_OBJ_REF_DELTA)
 		i++;
 	assert(i < in->stats.received);
-	return ph__in_fail(in, PH_ERR_MISSING_BASE, "unresolved deltas", &in->records[i].oid);
+	return ph__in_fail(in, PH_ERR_MISSING_BASE, "unresolved deltas",
+	                   &ph__in_record(in, i)->oid);
 }
 
 /*
@@ -86,7 +87,7 @@ enum ph_status ph__in_thin(struct ph_pack_in *in)
 	uint32_t steps = PH__IN_STEP_ENTRIES;
 
 	for (; in->next < in->stats.received && steps > 0; steps--) {
-		const struct ph_index_record *record = &in->records[in->next++];
+		const struct ph_index_record *record = ph__in_record(in, in->next++);
 		struct ph_oid oid = record->oid;
 		enum ph_status status;
 		if (record->type != PH_OBJ_REF_DELTA)
@@ -110,7 +111,7 @@ enum ph_status ph__in_thin(struct ph_pack_in *in)
 
 void ph__in_thin_end(struct ph_pack_in *in)
 {
-	in->nodes[in->stack[in->root].entry].weight = in->family_depth;
+	ph__in_node(in, in->stack[in->root].entry)->weight = in->family_depth;
 }
 
 /* ---- appending ---- */
@@ -122,8 +123,7 @@ static enum ph_status end_append(struct ph_pack_in *in)
 	uint8_t header[PH__IN_PACK_HEADER_BYTES];
 	enum ph_status status = ph__in_run_flush(in);
 
-	ph_mem_free(in->options.alloc, in->nodes);
-	in->nodes = NULL;
+	ph__in_nodes_free(in);
 	ph_mem_free(in->options.alloc, in->buckets);
 	in->buckets = NULL;
 	in->next = 0;
@@ -145,9 +145,9 @@ static enum ph_status end_append(struct ph_pack_in *in)
 /* Moves the record of a base to its final place. */
 static void take_record(struct ph_pack_in *in)
 {
-	struct ph_index_record *record = &in->records[in->count];
+	struct ph_index_record *record = ph__in_record(in, in->count);
 
-	*record = in->records[in->next++];
+	*record = *ph__in_record(in, in->next++);
 	record->offset = in->run_offset;
 	in->count++;
 	in->stats.bases_added++;
@@ -163,11 +163,11 @@ enum ph_status ph__in_append(struct ph_pack_in *in)
 	ph__in_charge(in, PH__IN_ENTRY_CHARGE);
 	if (in->next == in->added_end)
 		return end_append(in);
-	if (in->records[in->next].type == PH_OBJ_NONE) {
+	if (ph__in_record(in, in->next)->type == PH_OBJ_NONE) {
 		in->next++;
 		return PH_OK;
 	}
-	status = base->ops->find(base, &in->records[in->next].oid, &loc);
+	status = base->ops->find(base, &ph__in_record(in, in->next)->oid, &loc);
 	if (status == PH_OK)
 		status = ph__in_stored_base(in, loc, &in->appended);
 	if (status != PH_OK)

@@ -22,6 +22,12 @@
 #define INDEX_TYPE_MASK 0x07u
 #define INDEX_FLAG_DELTA 0x80u
 
+/* ph_index_write of records in pieces of 1 << shift each. */
+enum ph_status ph__index_write(struct ph_sink *sink, enum ph_hash_algo algo,
+                               const struct ph_index_record *const *pieces, unsigned shift,
+                               const uint32_t *order, uint32_t count, uint64_t run_bytes,
+                               const struct ph_oid *trailer);
+
 static inline uint32_t index_get32(const uint8_t *at)
 {
 	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];

@@ -12,13 +12,21 @@
 struct writer {
 	struct ph_sink *sink;
 	enum ph_hash_algo algo;
-	const struct ph_index_record *records;
+	const struct ph_index_record *const *pieces;
+	unsigned shift;
 	const uint32_t *order;
 	uint32_t count;
 	uint32_t fanout[256];
 	size_t used;
 	uint8_t buffer[BUFFER_BYTES];
 };
+
+static const struct ph_index_record *record_at(const struct writer *writer, uint32_t number)
+{
+	uint64_t wide = number;
+
+	return &writer->pieces[wide >> writer->shift][wide & (((uint64_t)1 << writer->shift) - 1)];
+}
 
 static enum ph_status flush(struct writer *writer)
 {
@@ -56,24 +64,25 @@ static bool record_ok(const struct ph_index_record *record, uint64_t offset_min,
 /* Offsets rise from 0 within the run; ids rise in order's order. Counts the fanout on the way. */
 static enum ph_status check_records(struct writer *writer, uint64_t run_bytes)
 {
-	const struct ph_index_record *records = writer->records;
 	uint64_t offset_min = 0;
 	uint32_t i;
 
 	if (run_bytes > INDEX_OFFSET_MAX || (writer->count == 0) != (run_bytes == 0))
 		return PH_ERR_INVALID;
 	for (i = 0; i < writer->count; i++) {
-		if (!record_ok(&records[i], offset_min, run_bytes))
+		const struct ph_index_record *record = record_at(writer, i);
+
+		if (!record_ok(record, offset_min, run_bytes))
 			return PH_ERR_INVALID;
 		if (writer->order[i] >= writer->count)
 			return PH_ERR_INVALID;
-		if (i > 0 && ph_oid_cmp(&records[writer->order[i - 1]].oid,
-		                        &records[writer->order[i]].oid) >= 0)
+		if (i > 0 && ph_oid_cmp(&record_at(writer, writer->order[i - 1])->oid,
+		                        &record_at(writer, writer->order[i])->oid) >= 0)
 			return PH_ERR_INVALID;
-		offset_min = records[i].offset + 1;
-		writer->fanout[records[i].oid.bytes[0]]++;
+		offset_min = record->offset + 1;
+		writer->fanout[record->oid.bytes[0]]++;
 	}
-	if (writer->count > 0 && records[0].offset != 0)
+	if (writer->count > 0 && record_at(writer, 0)->offset != 0)
 		return PH_ERR_INVALID;
 	for (i = 1; i < 256; i++)
 		writer->fanout[i] += writer->fanout[i - 1];
@@ -114,7 +123,7 @@ static enum ph_status write_ids(struct writer *writer)
 		uint8_t *at = reserve(writer, hash_len, &status);
 		if (!at)
 			return status;
-		memcpy(at, writer->records[writer->order[i]].oid.bytes, hash_len);
+		memcpy(at, record_at(writer, writer->order[i])->oid.bytes, hash_len);
 	}
 	return PH_OK;
 }
@@ -146,7 +155,7 @@ static uint32_t find_row(const struct writer *writer, const struct ph_oid *oid)
 		uint32_t mid = round % 2 == 0 ? index_guess(lo, hi, key_lo, key_hi,
 		                                            index_id_key(oid->bytes))
 		                              : lo + (hi - lo) / 2;
-		const struct ph_oid *found = &writer->records[writer->order[mid]].oid;
+		const struct ph_oid *found = &record_at(writer, writer->order[mid])->oid;
 		int order = ph_oid_cmp(found, oid);
 		if (order == 0)
 			return mid;
@@ -167,7 +176,7 @@ static enum ph_status write_entries(struct writer *writer)
 	uint32_t i;
 
 	for (i = 0; i < writer->count; i++) {
-		const struct ph_index_record *record = &writer->records[i];
+		const struct ph_index_record *record = record_at(writer, i);
 		uint32_t row = find_row(writer, &record->oid);
 		uint8_t *at = reserve(writer, INDEX_ENTRY_BYTES, &status);
 		if (!at)
@@ -183,12 +192,17 @@ static enum ph_status write_entries(struct writer *writer)
 	return PH_OK;
 }
 
-enum ph_status ph_index_write(struct ph_sink *sink, enum ph_hash_algo algo,
-                              const struct ph_index_record *records, const uint32_t *order,
-                              uint32_t count, uint64_t run_bytes, const struct ph_oid *trailer)
+enum ph_status ph__index_write(struct ph_sink *sink, enum ph_hash_algo algo,
+                               const struct ph_index_record *const *pieces, unsigned shift,
+                               const uint32_t *order, uint32_t count, uint64_t run_bytes,
+                               const struct ph_oid *trailer)
 {
-	struct writer writer = {
-	        .sink = sink, .algo = algo, .records = records, .order = order, .count = count};
+	struct writer writer = {.sink = sink,
+	                        .algo = algo,
+	                        .pieces = pieces,
+	                        .shift = shift,
+	                        .order = order,
+	                        .count = count};
 	enum ph_status status = check_records(&writer, run_bytes);
 
 	if (status == PH_OK)
@@ -202,4 +216,11 @@ enum ph_status ph_index_write(struct ph_sink *sink, enum ph_hash_algo algo,
 	if (status == PH_OK)
 		status = flush(&writer);
 	return status;
+}
+
+enum ph_status ph_index_write(struct ph_sink *sink, enum ph_hash_algo algo,
+                              const struct ph_index_record *records, const uint32_t *order,
+                              uint32_t count, uint64_t run_bytes, const struct ph_oid *trailer)
+{
+	return ph__index_write(sink, algo, &records, 32, order, count, run_bytes, trailer);
 }

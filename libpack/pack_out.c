@@ -210,7 +210,7 @@ static enum ph_status begin_run(struct ph_pack_out *out)
 	out->pos = 0;
 	out->phase = PH__OUT_RUN;
 	out->trailer_known = source->ops->trailer && pack->entries == out->stats.objects;
-	return run_count_next(out);
+	return out->options.count_deltas ? run_count_next(out) : PH_OK;
 }
 
 static enum ph_status step_scan(struct ph_pack_out *out, uint32_t *budget)
@@ -231,6 +231,33 @@ static enum ph_status step_scan(struct ph_pack_out *out, uint32_t *budget)
 	return end == pack->entries ? begin_run(out) : PH_OK;
 }
 
+/* Entries that are out by now. */
+static enum ph_status run_count(struct ph_pack_out *out)
+{
+	uint32_t entries = out->packs[out->pack].entries;
+	enum ph_status status = PH_OK;
+
+	if (!out->options.count_deltas) {
+		if (out->copy_at < out->copy_end)
+			return PH_OK;
+		out->stats.written += entries;
+		out->stats.reused += entries;
+		out->pos = entries;
+		return PH_OK;
+	}
+	while (out->pos < entries && out->count_end <= out->copy_at) {
+		out->stats.written++;
+		out->stats.reused++;
+		out->stats.deltas += out->count_delta;
+		out->pos++;
+		if (out->pos < entries)
+			status = run_count_next(out);
+		if (status != PH_OK)
+			return status;
+	}
+	return PH_OK;
+}
+
 static enum ph_status step_run(struct ph_pack_out *out, struct ph__out_buf *buf, uint32_t *budget)
 {
 	const struct ph_source *source = out->options.source;
@@ -247,16 +274,9 @@ static enum ph_status step_run(struct ph_pack_out *out, struct ph__out_buf *buf,
 		return status;
 	out->copy_at += len;
 	ph__out_gave(out, buf, len, budget);
-	while (out->pos < out->packs[out->pack].entries && out->count_end <= out->copy_at) {
-		out->stats.written++;
-		out->stats.reused++;
-		out->stats.deltas += out->count_delta;
-		out->pos++;
-		if (out->pos < out->packs[out->pack].entries)
-			status = run_count_next(out);
-		if (status != PH_OK)
-			return status;
-	}
+	status = run_count(out);
+	if (status != PH_OK)
+		return status;
 	if (out->copy_at < out->copy_end)
 		return PH_OK;
 	if (out->pos < out->packs[out->pack].entries)

@@ -15,22 +15,26 @@
 
 /* Bytes read of an entry at first: nearly every delta, commit and tree is whole in that. */
 #define FIRST_READ_BYTES 4096u
-/* Raw bytes kept while a chain is collected. Beyond, they are read again. */
-#define RAW_BYTES_MAX ((size_t)1 << 20)
+/* Raw bytes kept while a chain is collected, and a part of the cache at most. Beyond, they are read
+ * again. */
+#define RAW_BYTES_MAX ((size_t)256 << 10)
+#define RAW_SHARE 4u
 /* Larger entries are inflated through a window of this size. */
-#define WINDOW_BYTES ((size_t)64 << 10)
+#define WINDOW_BYTES PH__READER_WINDOW_BYTES
 /* A buffer for inflated deltas that has become larger is given back. */
-#define DELTA_KEEP_BYTES ((size_t)1 << 20)
+#define DELTA_KEEP_BYTES PH__READER_DELTA_BYTES
 /* Tags on tags that are followed. */
 #define PEEL_LINKS_MAX 64u
 
-/* One delta of a chain. */
+/* One delta of a chain, or the whole object below them. A chain may have thousands. */
 struct link {
-	struct ph_entry_header header;
-	uint64_t offset, end; /* of its entry */
-	uint64_t size;        /* of the object it makes */
-	uint32_t pack;
+	uint64_t offset, end;   /* of its entry */
+	uint64_t size;          /* of the object it makes */
+	uint64_t stored_size;   /* of what inflates, as its header says */
 	size_t raw_at, raw_len; /* its first bytes in reader->raw; none when raw_len is 0 */
+	uint32_t pack;
+	uint32_t header_bytes;
+	enum ph_object_type type; /* as stored */
 };
 
 struct ph_reader {
@@ -87,6 +91,25 @@ const struct ph_source *ph_reader_source(const struct ph_reader *reader)
 	return reader->source;
 }
 
+static size_t raw_max(const struct ph_limits *limits)
+{
+	uint64_t share = limits->delta_cache_bytes_max / RAW_SHARE;
+
+	return share < RAW_BYTES_MAX ? (size_t)share : RAW_BYTES_MAX;
+}
+
+uint64_t ph__reader_chain_bytes(const struct ph_limits *limits, uint64_t objects)
+{
+	uint64_t links = limits->delta_depth_max;
+	uint64_t raw = raw_max(limits);
+
+	if (links > objects)
+		links = objects;
+	if (raw > links * FIRST_READ_BYTES)
+		raw = links * FIRST_READ_BYTES;
+	return (links + 32) * sizeof(struct link) + raw + 2 * FIRST_READ_BYTES;
+}
+
 /* Grows one of the reader's byte buffers to at least len, keeping what is in it. */
 static enum ph_status reserve(const struct ph_reader *reader, uint8_t **buffer, size_t *capacity,
                               size_t len)
@@ -106,14 +129,19 @@ static enum ph_status reserve(const struct ph_reader *reader, uint8_t **buffer, 
 	return PH_OK;
 }
 
+static bool raw_is_full(const struct ph_reader *reader)
+{
+	return reader->raw_len >= raw_max(reader->limits);
+}
+
 /*
  * Reads the beginning of an entry into reader->raw and parses its header into link: the whole entry
  * when it is small, else enough to go on with.
  */
-static enum ph_status read_beginning(struct ph_reader *reader, struct link *link)
+static enum ph_status read_beginning(struct ph_reader *reader, struct link *link,
+                                     struct ph_entry_header *header)
 {
-	size_t want =
-	        reader->raw_len > RAW_BYTES_MAX ? PH__ENTRY_HEADER_BYTES_MAX : FIRST_READ_BYTES;
+	size_t want = raw_is_full(reader) ? PH__ENTRY_HEADER_BYTES_MAX : FIRST_READ_BYTES;
 	enum ph_status status;
 
 	if (want > link->end - link->offset)
@@ -127,8 +155,14 @@ static enum ph_status read_beginning(struct ph_reader *reader, struct link *link
 	                                   reader->raw + link->raw_at, want);
 	if (status != PH_OK)
 		return status;
-	return ph__entry_header_parse(&link->header, reader->source->algo, link->offset,
-	                              reader->raw + link->raw_at, want);
+	status = ph__entry_header_parse(header, reader->source->algo, link->offset,
+	                                reader->raw + link->raw_at, want);
+	if (status != PH_OK)
+		return status;
+	link->stored_size = header->size;
+	link->header_bytes = header->header_bytes;
+	link->type = header->type;
+	return PH_OK;
 }
 
 /* Inflates bytes that were read already, and then window by window what the entry has beyond. */
@@ -136,7 +170,7 @@ static enum ph_status inflate_rest(struct ph_reader *reader, const struct link *
                                    size_t size, size_t *out_pos)
 {
 	const struct ph_source *source = reader->source;
-	uint64_t at = link->offset + link->raw_len;
+	uint64_t at = link->offset + (link->raw_len > 0 ? link->raw_len : link->header_bytes);
 
 	if (!reader->window)
 		reader->window = ph_mem_alloc(reader->alloc, WINDOW_BYTES);
@@ -165,15 +199,19 @@ static enum ph_status inflate_rest(struct ph_reader *reader, const struct link *
 static enum ph_status inflate_entry(struct ph_reader *reader, const struct link *link, uint8_t *out,
                                     size_t size)
 {
-	const uint8_t *stream = reader->raw + link->raw_at + link->header.header_bytes;
-	size_t len = link->raw_len - link->header.header_bytes;
+	const uint8_t *stream;
+	size_t len;
 	size_t in_pos = 0;
 	size_t out_pos = 0;
 	enum ph_status status;
 
-	assert(link->header.header_bytes <= link->raw_len);
-	assert(link->header.size == size);
+	assert(link->stored_size == size);
 	ph_inflate_start(reader->inflate, size);
+	if (link->raw_len == 0)
+		return inflate_rest(reader, link, out, size, &out_pos);
+	assert(link->header_bytes <= link->raw_len);
+	stream = reader->raw + link->raw_at + link->header_bytes;
+	len = link->raw_len - link->header_bytes;
 	status = ph_inflate_step(reader->inflate, stream, &in_pos, len, out, &out_pos, size);
 	if (status == PH_END)
 		return in_pos == len && link->raw_len == link->end - link->offset ? PH_OK
@@ -204,9 +242,9 @@ static enum ph_status read_whole(struct ph_reader *reader, const struct link *li
 	struct ph__buffer *buffer;
 	enum ph_status status;
 
-	if (link->header.size != link->size)
+	if (link->stored_size != link->size)
 		return PH_ERR_CORRUPT;
-	status = object_buffer(reader, link, link->header.type, &buffer);
+	status = object_buffer(reader, link, link->type, &buffer);
 	if (status != PH_OK)
 		return status;
 	status = inflate_entry(reader, link, buffer->data, (size_t)buffer->size);
@@ -223,7 +261,7 @@ static enum ph_status apply_link(struct ph_reader *reader, const struct link *li
                                  const struct ph__buffer *base, struct ph__buffer **out)
 {
 	struct ph__buffer *result;
-	size_t delta_len = (size_t)link->header.size;
+	size_t delta_len = (size_t)link->stored_size;
 	enum ph_status status = reserve(reader, &reader->delta, &reader->delta_capacity, delta_len);
 
 	if (status == PH_OK)
@@ -249,8 +287,8 @@ static enum ph_status apply_link(struct ph_reader *reader, const struct link *li
  */
 static bool delta_size_ok(const struct link *link)
 {
-	return link->header.size > 0 && link->header.size < SIZE_MAX &&
-	       (link->header.size - 1) / 8 <= link->size + 3;
+	return link->stored_size > 0 && link->stored_size < SIZE_MAX &&
+	       (link->stored_size - 1) / 8 <= link->size + 3;
 }
 
 static enum ph_status push_link(struct ph_reader *reader, const struct link *link)
@@ -270,15 +308,15 @@ static enum ph_status push_link(struct ph_reader *reader, const struct link *lin
 
 /* Where a delta's base is. A missing one is damage: stored packs are complete. */
 static enum ph_status find_base(const struct ph_reader *reader, const struct link *link,
-                                struct ph_loc *out)
+                                const struct ph_entry_header *header, struct ph_loc *out)
 {
 	const struct ph_source *source = reader->source;
 	enum ph_status status;
 
-	if (link->header.type == PH_OBJ_OFS_DELTA)
-		status = source->ops->at_offset(source, link->pack, link->header.base_offset, out);
+	if (link->type == PH_OBJ_OFS_DELTA)
+		status = source->ops->at_offset(source, link->pack, header->base_offset, out);
 	else
-		status = source->ops->find(source, &link->header.base, out);
+		status = source->ops->find(source, &header->base, out);
 	return status == PH_ERR_NOT_FOUND ? PH_ERR_CORRUPT : status;
 }
 
@@ -313,27 +351,30 @@ static enum ph_status collect_chain(struct ph_reader *reader, struct link *link,
 	uint32_t depth = 0;
 
 	for (;;) {
+		struct ph_entry_header header;
 		enum ph_object_type type;
 		struct ph_loc loc;
 		enum ph_status status;
 
-		status = read_beginning(reader, link);
+		status = read_beginning(reader, link, &header);
 		if (status != PH_OK)
 			return status;
-		if (link->header.type <= PH_OBJ_TAG)
+		if (link->type <= PH_OBJ_TAG)
 			return read_whole(reader, link, base);
 		if (depth++ == reader->limits->delta_depth_max || !delta_size_ok(link))
 			return PH_ERR_CORRUPT;
+		if (raw_is_full(reader))
+			link->raw_len = 0;
 		reader->raw_len += link->raw_len;
 		status = push_link(reader, link);
 		if (status != PH_OK)
 			return status;
-		if (link->header.type == PH_OBJ_OFS_DELTA) {
-			*base = ph__cache_get(&reader->cache, link->pack, link->header.base_offset);
+		if (link->type == PH_OBJ_OFS_DELTA) {
+			*base = ph__cache_get(&reader->cache, link->pack, header.base_offset);
 			if (*base)
 				return PH_OK;
 		}
-		status = find_base(reader, link, &loc);
+		status = find_base(reader, link, &header, &loc);
 		if (status == PH_OK)
 			status = open_link(reader, loc, size_max, link, &type);
 		if (status != PH_OK)

@@ -24,6 +24,12 @@ struct ph__buffer {
 struct ph__buffer *ph__buffer_new(const struct ph_alloc *alloc, uint64_t size);
 void ph__buffer_release(const struct ph_alloc *alloc, struct ph__buffer *buffer);
 
+/* What a reader keeps besides objects: the window, and a buffer for deltas when it is idle. */
+#define PH__READER_WINDOW_BYTES ((size_t)64 << 10)
+#define PH__READER_DELTA_BYTES ((size_t)256 << 10)
+/* What the links of a chain of deltas take, and raw bytes of them, in arrays that grow. */
+uint64_t ph__reader_chain_bytes(const struct ph_limits *limits, uint64_t objects);
+
 /* Buffers by pack and offset, the least recently used go first. */
 struct ph__cache {
 	const struct ph_alloc *alloc;

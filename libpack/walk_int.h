@@ -154,6 +154,8 @@ struct ph__trees {
 	size_t cache_mask;
 };
 
+/* The most entries that the cache ever remembers. */
+size_t ph__trees_slots_max(const struct ph_limits *limits);
 /* expected is about how many objects there are. */
 enum ph_status ph__trees_init(struct ph__trees *trees, struct ph__walk_env *env, size_t expected);
 void ph__trees_release(struct ph__trees *trees, struct ph__walk_env *env);

@@ -11,12 +11,25 @@
 #define CACHE_SLOTS_MAX ((size_t)1 << 16)
 #define CACHE_SLOTS_MIN ((size_t)1 << 6)
 
+/* Not more of them than the reader's own cache takes. */
+size_t ph__trees_slots_max(const struct ph_limits *limits)
+{
+	size_t slots = CACHE_SLOTS_MAX;
+
+	while (slots > CACHE_SLOTS_MIN &&
+	       slots * (sizeof(struct ph_oid) + 1) > 2 * limits->delta_cache_bytes_max) {
+		slots /= 2;
+	}
+	return slots;
+}
+
 enum ph_status ph__trees_init(struct ph__trees *trees, struct ph__walk_env *env, size_t expected)
 {
 	size_t slots = CACHE_SLOTS_MIN;
+	size_t most = ph__trees_slots_max(env->limits);
 	size_t misfit;
 
-	while (slots < expected && slots < CACHE_SLOTS_MAX) {
+	while (slots < expected && slots < most) {
 		slots *= 2;
 	}
 	*trees = (struct ph__trees){.cache_mask = slots - 1};

@@ -47,6 +47,7 @@ static void open_source(struct fixture *fixture)
 	fixture->options.alloc = &fixture->memory.alloc;
 	fixture->options.limits = &fixture->limits;
 	fixture->options.ofs_delta = true;
+	fixture->options.count_deltas = true;
 }
 
 static void end(struct fixture *fixture)
@@ -196,6 +197,14 @@ static void a_whole_run_goes_out_as_it_is(void **state)
 		assert_memory_equal(file.data, want.data, want.len);
 		assert_int_equal(fixture.stats.reused, 60);
 		check_union(&fixture, &file);
+		/* Nobody asked how many deltas there are: the same bytes. */
+		fixture.options.count_deltas = false;
+		assert_int_equal(take(&fixture, 777, 1000, &file), PH_END);
+		assert_int_equal(file.len, want.len);
+		assert_memory_equal(file.data, want.data, want.len);
+		assert_int_equal(fixture.stats.written, 60);
+		assert_int_equal(fixture.stats.deltas, 0);
+		fixture.options.count_deltas = true;
 		/* Nothing of it is held in memory. */
 		assert_true(fixture.memory.peak_bytes < 4096);
 		/* A source that does not know trailers gives the same. */

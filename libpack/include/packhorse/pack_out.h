@@ -24,12 +24,14 @@ struct ph_pack_out_options {
 	const struct ph_limits *limits;
 	bool ofs_delta; /* the client takes OFS_DELTA; otherwise they become REF_DELTA */
 	bool thin;      /* REF_DELTA against objects that the client has */
+	/* Count deltas in packs that are copied whole as well. That needs a look at every entry. */
+	bool count_deltas;
 };
 
 struct ph_pack_out_stats {
 	uint32_t objects; /* in the pack */
 	uint32_t written; /* so far */
-	uint32_t deltas;  /* written as deltas */
+	uint32_t deltas;  /* written as deltas; see count_deltas */
 	uint32_t reused;  /* written as stored */
 	uint64_t bytes;   /* given out so far */
 };

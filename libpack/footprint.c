@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sums of what the other files of libpack allocate at most, beside their code so that a change
+ * there is a change here; tests measure that they hold. A growing array counts with its old self,
+ * which is there until the new one has been filled: capacities double, so that is up to three times
+ * what is in it.
+ */
+#include <packhorse/footprint.h>
+
+#include "pack_in_int.h"
+#include "reader_int.h"
+#include "walk_run_int.h"
+
+#define KIB ((uint64_t)1 << 10)
+#define GROWN 3u
+/* zlib's inflate: its state, and a window of 32 KiB; deflate: twice that, and tables. */
+#define INFLATE_BYTES (48 * KIB)
+#define DEFLATE_BYTES (288 * KIB)
+/* Structs, small arrays, and what the allocator takes for itself. */
+#define SMALL_BYTES (32 * KIB)
+/* Commits that wait in a walk's queue beside its tips: merges at work. */
+#define QUEUE_LEAST 256u
+#define QUEUE_SHARE 64u
+/* Of the objects of a history, those that are commits; most have fewer. A negotiation looks at few
+ * of them unless what the client has is very old. */
+#define COMMITS_SHARE 4u
+#define CUT_COMMITS_MAX 32768u
+/* A node of a cut, its slots in the table (two, of which half may be the old ones), a link or two
+ * and the list of news. */
+#define CUT_COMMIT_BYTES 96u
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The largest object that is reckoned with. */
+static uint64_t object_bytes(const struct ph_limits *limits)
+{
+	uint64_t bytes = limits->metadata_bytes_max;
+
+	if (bytes < limits->delta_resident_bytes_max)
+		bytes = limits->delta_resident_bytes_max;
+	return least(bytes, PH_FOOTPRINT_OBJECT_BYTES);
+}
+
+/* reader.c: a full cache with its table, a chain, and an object beside its base and its delta. */
+static uint64_t reader_bytes(const struct ph_limits *limits, uint64_t objects)
+{
+	uint64_t cache = limits->delta_cache_bytes_max;
+
+	return cache + cache / 4 + 3 * object_bytes(limits) + INFLATE_BYTES + SMALL_BYTES +
+	       PH__READER_WINDOW_BYTES + PH__READER_DELTA_BYTES +
+	       GROWN * ph__reader_chain_bytes(limits, objects);
+}
+
+static uint64_t queue_bytes(uint64_t objects, uint64_t tips)
+{
+	uint64_t commits = tips + QUEUE_LEAST + objects / QUEUE_SHARE;
+
+	commits = least(commits, tips + objects);
+	return GROWN * commits *
+	       (sizeof(struct ph__queue_entry) + sizeof(struct ph__commit) + sizeof(uint32_t));
+}
+
+static uint64_t tips_bytes(uint64_t tips)
+{
+	return GROWN * tips * sizeof(struct ph_loc);
+}
+
+uint64_t ph_footprint_walk(const struct ph_limits *limits, uint64_t objects, uint64_t tips)
+{
+	uint64_t slots = least(objects * 2 + 64, ph__trees_slots_max(limits));
+	/* One large tree whose entries are all trees: the list of those to read. */
+	uint64_t trees = least(objects, object_bytes(limits) / 24);
+
+	return objects + slots * (sizeof(struct ph_oid) + 1) + reader_bytes(limits, objects) +
+	       queue_bytes(objects, tips) + tips_bytes(tips + trees) + SMALL_BYTES;
+}
+
+uint64_t ph_footprint_pack_out(const struct ph_limits *limits, uint64_t objects)
+{
+	/* Of a walk the states are left; records are made for what does not go out as it is. */
+	return objects + 2 * sizeof(uint64_t) * objects + 64 * KIB + DEFLATE_BYTES + SMALL_BYTES +
+	       reader_bytes(limits, objects);
+}
+
+uint64_t ph_footprint_cut(const struct ph_limits *limits, uint64_t objects, uint64_t tips)
+{
+	return reader_bytes(limits, objects) + queue_bytes(objects, tips) + tips_bytes(tips) +
+	       GROWN * (least(objects / COMMITS_SHARE, CUT_COMMITS_MAX) + 64) * CUT_COMMIT_BYTES +
+	       SMALL_BYTES;
+}
+
+uint64_t ph_footprint_depth(const struct ph_limits *limits, uint64_t objects, uint64_t tips)
+{
+	/* A level and the next, and the boundary that is found, are about as wide as the tips. */
+	uint64_t width = least(tips * 4 + QUEUE_LEAST, tips + objects);
+
+	return objects + reader_bytes(limits, objects) + 2 * tips_bytes(width) +
+	       GROWN * width * sizeof(struct ph_oid) + SMALL_BYTES;
+}
+
+uint64_t ph_footprint_pack_in(const struct ph_limits *limits, uint64_t objects)
+{
+	uint64_t object = object_bytes(limits);
+	uint64_t direct = least(limits->delta_resident_bytes_max, PH__IN_DIRECT_BYTES_MAX);
+	uint64_t depth = least(limits->delta_depth_max, objects + 1);
+	/* A record and its links; the last piece of their tables is not full. */
+	uint64_t tables = (objects + PH__IN_PIECE_ENTRIES) *
+	                  (sizeof(struct ph_index_record) + sizeof(struct ph__in_node));
+	/* Buckets while resolving, then the order: a power of two of the first. */
+	uint64_t numbers = 3 * sizeof(uint32_t) * objects + 65537 * sizeof(uint32_t);
+
+	return tables + numbers + 6 * (uint64_t)PH__IN_WINDOW_BYTES + INFLATE_BYTES +
+	       DEFLATE_BYTES + SMALL_BYTES + GROWN * (depth + 64) * sizeof(struct ph__in_frame) +
+	       /* A delta and its spare, the direct way. */
+	       2 * direct +
+	       /* The cache, or the one object that goes beyond it; the object at work, and the one
+	        * it is compared with. */
+	       limits->delta_cache_bytes_max + 3 * object;
+}
