@@ -122,7 +122,7 @@ static void sections(struct conf *c)
 	/* A pack with two auxiliary sections and scratch space, which goes. */
 	struct ph_test_pack pack;
 	struct ph_test_buf index = {0};
-	struct ph_sink *sink;
+	struct ph_sink *sink, *late, *dead;
 	uint32_t number;
 	ph__conf_make_pack(c, &pack, "blob", 3);
 	ph_test_pack_index(&pack, &index);
@@ -132,7 +132,9 @@ static void sections(struct conf *c)
 	assert_status(ph_txn_sink(txn, number, PH_SECTION_SCRATCH, &sink), PH_OK);
 	ph__conf_append(sink, "scratch", 7);
 	assert_status(ph_txn_sink(txn, number, PH_SECTION_AUX, &sink), PH_OK);
-	ph__conf_append(sink, "auxiliary", 9);
+	ph__conf_append(sink, "auxil", 5);
+	late = sink;
+	assert_status(ph_txn_sink(txn, number, PH_SECTION_AUX + 2, &dead), PH_OK);
 	assert_status(ph_txn_sink(txn, number, PH_SECTION_RUN, &sink), PH_OK);
 	ph__conf_append(sink, pack.run.data, pack.run.len);
 	assert_status(ph_txn_sink(txn, number, PH_SECTION_MAX, &sink), PH_OK);
@@ -150,13 +152,16 @@ static void sections(struct conf *c)
 	assert_status(ph_txn_sink(txn, number, UINT32_MAX, &sink), PH_ERR_INVALID);
 	assert_status(ph_txn_sink(txn, number + 7, PH_SECTION_RUN, &sink), PH_ERR_INVALID);
 	assert_status(ph_txn_pack_end(txn, number), PH_OK);
-	/* An ended pack takes nothing more. */
+	/* An ended pack takes nothing more, but for auxiliary sections that were begun. */
 	assert_status(ph_txn_sink(txn, number, PH_SECTION_AUX, &sink), PH_ERR_INVALID);
+	ph__conf_append(late, "iary", 4);
+	dead->ops->abort(dead);
 	assert_status(ph_txn_pack_end(txn, number), PH_ERR_INVALID);
 	ph__conf_commit(txn);
 	struct ph_snapshot *s = ph__conf_snapshot(c, CONF_REPO);
 	assert_null(ph_snapshot_section(s, 0, PH_SECTION_SCRATCH));
 	assert_null(ph_snapshot_section(s, 0, PH_SECTION_AUX + 1));
+	assert_null(ph_snapshot_section(s, 0, PH_SECTION_AUX + 2));
 	ph__conf_expect_bytes(ph_snapshot_section(s, 0, PH_SECTION_AUX), "auxiliary", 9);
 	ph__conf_expect_bytes(ph_snapshot_section(s, 0, PH_SECTION_MAX), "last", 4);
 	ph__conf_expect_objects(ph_snapshot_source(s), &pack, true);

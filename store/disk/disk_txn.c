@@ -88,12 +88,12 @@ static enum ph_status txn_sink(struct ph_txn *base, uint32_t number, uint32_t se
 	return status;
 }
 
-/* Ends the sinks that are worth it: an auxiliary section that failed is left out. */
+/* Ends the sinks of a pack but for those of auxiliary sections, which end with the transaction. */
 static enum ph_status end_sinks(struct ph__txn_pack *txn_pack, struct ph__pack *pack)
 {
-	for (uint32_t i = 0; i <= PH_SECTION_MAX; i++) {
+	for (uint32_t i = 0; i < PH_SECTION_SCRATCH; i++) {
 		struct ph__sink *sink = txn_pack->sinks[i];
-		if (!sink || i == PH_SECTION_SCRATCH || (is_auxiliary(i) && sink->status != PH_OK))
+		if (!sink)
 			continue;
 		enum ph_status status = ph__sink_end(sink);
 		if (status != PH_OK)
@@ -102,6 +102,21 @@ static enum ph_status end_sinks(struct ph__txn_pack *txn_pack, struct ph__pack *
 		pack->sections[i] = sink->section;
 	}
 	return PH_OK;
+}
+
+/* One that failed is left out. */
+static void end_auxiliary(struct ph__txn_pack *txn_pack)
+{
+	for (uint32_t i = PH_SECTION_AUX; i <= PH_SECTION_MAX; i++) {
+		struct ph__sink *sink = txn_pack->sinks[i];
+		bool good = sink && ph__sink_end(sink) == PH_OK;
+		if (good) {
+			ph__section_retain(sink->section);
+			txn_pack->pack->sections[i] = sink->section;
+		}
+		ph__sink_free(sink, good);
+		txn_pack->sinks[i] = NULL;
+	}
 }
 
 static enum ph_status txn_pack_end(struct ph_txn *base, uint32_t number)
@@ -123,7 +138,7 @@ static enum ph_status txn_pack_end(struct ph_txn *base, uint32_t number)
 		ph__pack_release(txn->disk, pack);
 		return status;
 	}
-	for (uint32_t i = 0; i <= PH_SECTION_MAX; i++) {
+	for (uint32_t i = 0; i < PH_SECTION_AUX; i++) {
 		ph__sink_free(txn_pack->sinks[i], pack->sections[i] != NULL);
 		txn_pack->sinks[i] = NULL;
 	}
@@ -339,6 +354,9 @@ static enum ph_status txn_commit(struct ph_txn *base, ph_wake wake, void *arg)
 			if (status != PH_OK)
 				return status;
 		}
+		for (uint32_t i = 0; i < txn->pack_count; i++)
+			if (txn->packs[i].phase == PH__PACK_ENDED)
+				end_auxiliary(&txn->packs[i]);
 		txn->started = true;
 	}
 	enum ph_status status = ph__commit(txn->disk, &txn->request, wake, arg);

@@ -349,6 +349,12 @@ static const struct ph_store_ops store_ops = {
 static enum ph_status start(struct ph__disk *disk)
 {
 	enum ph_status status = ph__disk_choose(disk);
+	/*
+	 * It comes from a device that could not flush: what was just read may be in a cache of the
+	 * host's only, and from here on space is used again as if it were on the medium.
+	 */
+	if (status == PH_OK && disk->super.unflushed && !disk->io.device->read_only)
+		status = ph__io_flush(&disk->io);
 	if (status != PH_OK)
 		return status;
 	struct ph__catalogue *catalogue = ph_mem_zalloc(disk->alloc, 1, sizeof(*catalogue));

@@ -377,5 +377,6 @@ enum ph_status ph__mem_txn_commit(struct ph_txn *base, ph_wake wake, void *arg)
 		return PH_ERR_INVALID;
 	if (is_empty(txn))
 		return PH_OK;
+	ph__mem_txn_end_auxiliary(txn);
 	return txn->base ? commit_existing(txn) : commit_creation(txn);
 }

@@ -20,9 +20,9 @@ static const struct ph_alloc *alloc_of(const struct mem_txn *txn)
 
 /* ---- packs ---- */
 
-static void free_sinks(struct mem_txn *txn, struct mem_new_pack *pack)
+static void free_sinks(struct mem_txn *txn, struct mem_new_pack *pack, uint32_t end)
 {
-	for (uint32_t i = 0; i <= PH_SECTION_MAX; i++) {
+	for (uint32_t i = 0; i < end; i++) {
 		ph__mem_sink_free(alloc_of(txn), pack->sink[i]);
 		pack->sink[i] = NULL;
 	}
@@ -143,15 +143,28 @@ static enum ph_status txn_pack_end(struct ph_txn *base, uint32_t number)
 		ph__mem_pack_release(pack);
 		return status;
 	}
-	for (uint32_t i = 0; i <= PH_SECTION_MAX; i++)
-		if (i != PH_SECTION_SCRATCH)
-			pack->section[i] = ph__mem_sink_take(new_pack->sink[i]);
+	for (uint32_t i = 0; i < PH_SECTION_SCRATCH; i++)
+		pack->section[i] = ph__mem_sink_take(new_pack->sink[i]);
 	pack->pack.run = &pack->section[PH_SECTION_RUN]->bytes;
-	free_sinks(txn, new_pack);
+	/* Auxiliary sections take bytes on, see ph__mem_txn_end_auxiliary. */
+	free_sinks(txn, new_pack, PH_SECTION_AUX);
 	new_pack->pack = pack;
 	new_pack->state = MEM_PACK_ENDED;
 	make_source(txn);
 	return PH_OK;
+}
+
+void ph__mem_txn_end_auxiliary(struct mem_txn *txn)
+{
+	for (uint32_t i = 0; i < txn->packs; i++) {
+		struct mem_new_pack *new_pack = txn->pack[i];
+		if (new_pack->state != MEM_PACK_ENDED)
+			continue;
+		for (uint32_t k = PH_SECTION_AUX; k <= PH_SECTION_MAX; k++)
+			if (new_pack->sink[k])
+				new_pack->pack->section[k] = ph__mem_sink_take(new_pack->sink[k]);
+		free_sinks(txn, new_pack, PH_SECTION_MAX + 1);
+	}
 }
 
 static void txn_pack_drop(struct ph_txn *base, uint32_t number)
@@ -160,7 +173,7 @@ static void txn_pack_drop(struct ph_txn *base, uint32_t number)
 	if (number >= txn->packs)
 		return;
 	struct mem_new_pack *pack = txn->pack[number];
-	free_sinks(txn, pack);
+	free_sinks(txn, pack, PH_SECTION_MAX + 1);
 	ph__mem_pack_release(pack->pack);
 	pack->pack = NULL;
 	pack->state = MEM_PACK_DROPPED;
@@ -300,7 +313,7 @@ void ph__mem_txn_unlisted_free(struct mem_txn *txn)
 {
 	const struct ph_alloc *alloc = alloc_of(txn);
 	for (uint32_t i = 0; i < txn->packs; i++) {
-		free_sinks(txn, txn->pack[i]);
+		free_sinks(txn, txn->pack[i], PH_SECTION_MAX + 1);
 		ph__mem_pack_release(txn->pack[i]->pack);
 		ph_mem_free(alloc, txn->pack[i]);
 	}

@@ -295,6 +295,8 @@ enum ph_status ph__mem_txn_new(struct mem_store *store, struct mem_snapshot *bas
                                enum ph_hash_algo algo, struct mem_txn **out);
 /* Frees one that is not listed. */
 void ph__mem_txn_unlisted_free(struct mem_txn *txn);
+/* The auxiliary sections of its packs are what was written by now; those that died are left out. */
+void ph__mem_txn_end_auxiliary(struct mem_txn *txn);
 enum ph_status ph__mem_txn_prepare(struct ph_txn *txn);
 enum ph_status ph__mem_txn_commit(struct ph_txn *txn, ph_wake wake, void *arg);
 

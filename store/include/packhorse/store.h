@@ -315,7 +315,9 @@ static inline void ph_txn_free(struct ph_txn *txn)
 /*
  * A new pack: begin, append to the sinks of its RUN and INDEX (and SCRATCH, and AUX sections), end.
  * Sinks belong to the transaction. From end on the pack is part of the transaction's source; end
- * returns PH_ERR_CORRUPT when the index is not one of this run; drop it then. drop forgets a pack,
+ * returns PH_ERR_CORRUPT when the index is not one of this run; drop it then. Sinks of auxiliary
+ * sections that were asked for before take bytes on until the first commit, since what they say may
+ * need the pack's objects; one that failed or was aborted is left out. drop forgets a pack,
  * ended or not. A section that is asked for twice has one sink; PH_ERR_INVALID for a type that is
  * none, and when the pack has ended. Packs that were not ended are left out of a commit.
  */
