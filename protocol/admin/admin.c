@@ -27,8 +27,12 @@ static const char help[] =
         "repo delete NAME\n"
         "        Deletes a repository with all it holds, at once.\n"
         "help\n"
-        "        This text.\n"
-        "Status: 0 when done, 1 when not.\n";
+        "        This text.\n";
+/* Only where an owner can end the machine. */
+static const char help_shutdown[] =
+        "shutdown\n"
+        "        Ends the server in order: pushes that run are finished, then it powers off.\n";
+static const char help_status[] = "Status: 0 when done, 1 when not.\n";
 
 static struct admin *of(struct ph_session *session)
 {
@@ -132,6 +136,22 @@ static enum ph_step run_help(struct admin *admin, uint32_t *budget)
 {
 	(void)budget;
 	ph__admin_print(admin, help);
+	if (admin->session.service.shutdown)
+		ph__admin_print(admin, help_shutdown);
+	ph__admin_print(admin, help_status);
+	return ph__admin_end(admin, 0);
+}
+
+/* What ends the server lets this session end first, so the line reaches who asked. */
+static enum ph_step run_shutdown(struct admin *admin, uint32_t *budget)
+{
+	const struct ph_service *service = &admin->session.service;
+
+	(void)budget;
+	ph_log_line(service->log, PH_LOG_INFO, "admin", service->connection, "shutdown by %s",
+	            service->identity ? service->identity : "?");
+	ph__admin_print(admin, "shutting down\n");
+	service->shutdown(service->shutdown_user, service->identity);
 	return ph__admin_end(admin, 0);
 }
 
@@ -329,15 +349,18 @@ static const struct command commands[] = {
         {"delete", run_delete, 1, false, true},
 };
 
+static enum ph_step deny(struct admin *admin)
+{
+	ph__session_error_line(&admin->session, "permission denied: only the owner may do this");
+	return ph__admin_end(admin, 1);
+}
+
 static enum ph_step start_repo(struct admin *admin, const struct command *command)
 {
 	const char *word = "", *wrong = NULL;
 
-	if (command->owner && admin->session.service.permission < PH_PERM_OWNER) {
-		ph__session_error_line(&admin->session,
-		                       "permission denied: only the owner may do this");
-		return ph__admin_end(admin, 1);
-	}
+	if (command->owner && admin->session.service.permission < PH_PERM_OWNER)
+		return deny(admin);
 	if (command->words_max)
 		wrong = read_repo(admin, command->words_max, command->format, &word);
 	else if (admin->argc > 2)
@@ -345,6 +368,16 @@ static enum ph_step start_repo(struct admin *admin, const struct command *comman
 	if (wrong)
 		return fail_usage(admin, wrong, word);
 	admin->step = command->step;
+	return PH_STEP_AGAIN;
+}
+
+static enum ph_step start_shutdown(struct admin *admin)
+{
+	if (admin->session.service.permission < PH_PERM_OWNER)
+		return deny(admin);
+	if (admin->argc > 1)
+		return fail_usage(admin, "one word too many", admin->argv[1]);
+	admin->step = run_shutdown;
 	return PH_STEP_AGAIN;
 }
 
@@ -362,6 +395,8 @@ static enum ph_step start(struct admin *admin, uint32_t *budget)
 		admin->step = run_help;
 		return PH_STEP_AGAIN;
 	}
+	if (strcmp(admin->argv[0], "shutdown") == 0 && admin->session.service.shutdown)
+		return start_shutdown(admin);
 	if (strcmp(admin->argv[0], "repo") != 0)
 		return fail_usage(admin, "no such command", admin->argv[0]);
 	if (admin->argc == 1)

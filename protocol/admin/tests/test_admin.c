@@ -232,6 +232,37 @@ static void test_permissions(void **state)
 	expect_error("help", "access denied");
 }
 
+static void on_shutdown(void *user, const char *identity)
+{
+	assert_string_equal(identity, "alice");
+	++*(unsigned *)user;
+}
+
+/* Where the server cannot be ended by its owner the command is as unknown as any other. */
+static void test_shutdown(void **state)
+{
+	unsigned calls = 0;
+
+	(void)state;
+	expect_error("shutdown", "no such command: shutdown");
+	assert_int_equal(run("help"), 0);
+	assert_null(strstr((char *)out.data, "shutdown"));
+	service.shutdown_user = &calls;
+	service.shutdown = on_shutdown;
+	assert_int_equal(run("help"), 0);
+	assert_non_null(strstr((char *)out.data, "shutdown\n"));
+	assert_non_null(strstr((char *)out.data, "\nStatus: "));
+	expect_error("shutdown now", "one word too many: now");
+	for (int permission = PH_PERM_NONE; permission <= PH_PERM_WRITE; permission++) {
+		service.permission = (enum ph_permission)permission;
+		expect_error("shutdown", permission ? "only the owner" : "access denied");
+	}
+	assert_int_equal(calls, 0);
+	service.permission = PH_PERM_OWNER;
+	expect("shutdown", 0, "shutting down\n");
+	assert_int_equal(calls, 1);
+}
+
 /* More than an output buffer of lines, taken slowly. */
 static void test_long_list(void **state)
 {
@@ -350,6 +381,7 @@ int main(void)
 	        T(test_create_list_delete), T(test_head),        T(test_usage),
 	        T(test_long_words),         T(test_permissions), T(test_long_list),
 	        T(test_no_memory),          T(test_simple),      T(test_echo),
+	        T(test_shutdown),
 #undef T
 	};
 

@@ -5,6 +5,7 @@
 #ifndef PACKHORSE_SERVICE_H
 #define PACKHORSE_SERVICE_H
 
+#include <packhorse/memory.h>
 #include <packhorse/session.h>
 #include <packhorse/store.h>
 
@@ -33,6 +34,11 @@ struct ph_service {
 	void (*wake)(void *user, struct ph_session *session);
 	/* "packhorse/VERSION", as the agent capability says it. */
 	const char *agent;
+	/* Shared by all sessions; NULL: no admission, every session starts at once. */
+	struct ph_memory *memory;
+	/* The owner command "shutdown": starts an orderly end. NULL: there is no such command. */
+	void *shutdown_user;
+	void (*shutdown)(void *user, const char *identity);
 };
 
 enum ph_request_kind {
