@@ -86,6 +86,7 @@ static enum ph_status put_next_ref(struct ph__advert *advert, struct ph_session 
 
 	if (status != PH_OK || strncmp(advert->ref.name, "refs/", 5) != 0)
 		return status;
+	advert->refs++;
 	if (!*advert->ref.target) {
 		put_ref(advert, session, advert->ref.name, &advert->ref);
 		return PH_OK;

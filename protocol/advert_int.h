@@ -52,6 +52,7 @@ struct ph__advert {
 	bool caps_sent;
 	struct ph_ref_iter *iter;
 	uint32_t shallow_at;
+	uint32_t refs;     /* that were looked at so far */
 	struct ph_ref ref; /* scratch */
 };
 

@@ -82,6 +82,22 @@ void ph__session_release(struct ph_session *session)
 	ph_mem_free(alloc, session);
 }
 
+static void buffer_slim(struct ph_session *session, struct ph__buffer *buffer)
+{
+	if (!buffer_empty(buffer) || buffer->held)
+		return;
+	ph_mem_free(session->service.alloc, buffer->data);
+	buffer->data = NULL;
+	buffer->start = buffer->end = 0;
+}
+
+void ph__session_slim(struct ph_session *session)
+{
+	buffer_slim(session, &session->in);
+	buffer_slim(session, &session->out[PH_STREAM_OUT]);
+	buffer_slim(session, &session->out[PH_STREAM_ERR]);
+}
+
 void ph__session_wake(void *arg)
 {
 	struct ph_session *session = arg;
@@ -265,6 +281,8 @@ void ph_session_output_ack(struct ph_session *session, enum ph_stream stream, si
 	buffer->start += len;
 	if (len)
 		session->taken = true;
+	if (session->lean)
+		buffer_slim(session, buffer);
 }
 
 /* Whether the peer's doing nothing counts against the idle limit. */

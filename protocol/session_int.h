@@ -49,6 +49,7 @@ struct ph_session {
 	bool nomem;        /* a buffer could not be had: run ends the session */
 	bool fed;          /* input or its end came since the last run */
 	bool taken;        /* output was taken since the last run */
+	bool lean;         /* it waits its turn: buffers go as soon as they are empty */
 	int exit_status;
 	uint64_t spent;          /* work units of all runs */
 	uint64_t now_ms, wall_s; /* of this run */
@@ -61,6 +62,8 @@ PH_MUST_CHECK enum ph_status ph__session_init(struct ph_session *session,
                                               const struct ph_service *service);
 /* Gives the buffers back and frees the session, which the service's allocator made. */
 void ph__session_release(struct ph_session *session);
+/* Gives empty buffers back; they come again when they are needed. */
+void ph__session_slim(struct ph_session *session);
 /* Of the ph_wake type, arg being the session: marks it woken and calls the owner's wake. */
 void ph__session_wake(void *session);
 

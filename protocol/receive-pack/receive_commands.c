@@ -195,7 +195,7 @@ static enum ph_step take_line(struct receive *r, struct ph_pkt *pkt)
 static enum ph_step take_flush(struct receive *r)
 {
 	r->spoke_at_ms = r->session.now_ms;
-	r->phase = r->count ? RECEIVE_BEGIN : RECEIVE_DONE;
+	r->phase = r->count ? RECEIVE_ADMIT : RECEIVE_DONE;
 	return PH_STEP_AGAIN;
 }
 

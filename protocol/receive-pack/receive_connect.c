@@ -39,6 +39,7 @@ void ph__receive_connect_release(struct receive *r)
 static enum ph_step finished(struct receive *r)
 {
 	release_walk(&r->connect);
+	ph__receive_tips_release(r);
 	r->at = 0;
 	r->phase = RECEIVE_CHECK;
 	return PH_STEP_AGAIN;
@@ -232,15 +233,10 @@ static enum ph_step have_proven(struct receive *r, uint32_t *budget)
  * A window that is connected is done, and the next may be larger. One that is not is halved, down
  * to a single command, which is refused.
  */
-static enum ph_step walk(struct receive *r, uint32_t *budget)
+static enum ph_step walked(struct receive *r, enum ph_status status)
 {
 	struct receive_connect *connect = &r->connect;
-	enum ph_status status = ph_walk_run(connect->walk, budget);
 
-	if (status == PH_AGAIN)
-		return PH_STEP_AGAIN;
-	if (status != PH_OK && !is_broken(status))
-		return fail_internal(r, status);
 	if (status == PH_OK || connect->wanted == 1) {
 		settle(r, status);
 		connect->first = connect->end;
@@ -251,6 +247,23 @@ static enum ph_step walk(struct receive *r, uint32_t *budget)
 	connect->again = true;
 	connect->stage = CONNECT_START;
 	return PH_STEP_AGAIN;
+}
+
+static enum ph_step walk(struct receive *r, uint32_t *budget)
+{
+	struct receive_connect *connect = &r->connect;
+	enum ph_status status = ph_walk_run(connect->walk, budget);
+
+	if (status == PH_AGAIN)
+		return PH_STEP_AGAIN;
+	if (status != PH_OK && !is_broken(status))
+		return fail_internal(r, status);
+	if (status == PH_OK && !connect->again) {
+		/* It was for all commands, and met all that they reach. */
+		connect->stage = CONNECT_TIPS;
+		return PH_STEP_AGAIN;
+	}
+	return walked(r, status);
 }
 
 enum ph_step ph__receive_connect(struct receive *r, uint32_t *budget)
@@ -264,6 +277,8 @@ enum ph_step ph__receive_connect(struct receive *r, uint32_t *budget)
 		return have_refs(r, budget);
 	case CONNECT_PROVEN:
 		return have_proven(r, budget);
+	case CONNECT_TIPS:
+		return ph__receive_tips(r, budget) ? walked(r, PH_OK) : PH_STEP_AGAIN;
 	case CONNECT_WALK:
 	default:
 		return walk(r, budget);

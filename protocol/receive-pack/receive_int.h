@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One push: what its phases share. Each phase is a file: the session itself and its advertisement
- * (receive_pack.c), commands (receive_commands.c), the pack (receive_unpack.c), the proof that what
- * is new is connected (receive_connect.c), checks of every command (receive_check.c), the
- * transaction's end (receive_commit.c), and the report (receive_report.c).
+ * (receive_pack.c), commands (receive_commands.c), the wait for memory (receive_admit.c), the pack
+ * (receive_unpack.c), the proof that what is new is connected (receive_connect.c, receive_tips.c),
+ * checks of every command (receive_check.c), the transaction's end (receive_commit.c), and the
+ * report (receive_report.c).
  *
  * A phase's function works a little and returns what it needs next. It moves on by setting phase
  * and returning PH_STEP_AGAIN.
@@ -11,6 +12,7 @@
 #ifndef PACKHORSE_RECEIVE_INT_H
 #define PACKHORSE_RECEIVE_INT_H
 
+#include "admission_int.h"
 #include "advert_int.h"
 #include "commit_int.h"
 #include "out_int.h"
@@ -37,6 +39,7 @@ enum receive_phase {
 	RECEIVE_OPEN,
 	RECEIVE_ADVERTISE,
 	RECEIVE_COMMANDS,
+	RECEIVE_ADMIT,
 	RECEIVE_BEGIN,
 	RECEIVE_PACK,
 	RECEIVE_RESOLVE,
@@ -73,7 +76,8 @@ enum receive_connect_stage {
 	CONNECT_WANTS,
 	CONNECT_REFS,
 	CONNECT_PROVEN,
-	CONNECT_WALK
+	CONNECT_WALK,
+	CONNECT_TIPS
 };
 
 struct receive_connect {
@@ -86,6 +90,14 @@ struct receive_connect {
 	uint32_t wanted; /* commands that the walk is for */
 	uint64_t spent;  /* on setting walks up */
 	bool again;      /* it is not the first walk */
+};
+
+/* What is noted of the pack for later readers. */
+struct receive_tips {
+	struct ph_sink *sink; /* the transaction's; NULL: nothing is noted */
+	uint32_t rank;        /* next object of the pack to look at */
+	uint32_t *copies;
+	uint32_t count, room;
 };
 
 struct receive {
@@ -108,6 +120,10 @@ struct receive {
 	uint32_t shallows;
 	bool report, side_band, quiet, atomic, updates;
 
+	struct ph__admission admission;
+	uint64_t claim_bytes; /* 0 until it is reckoned */
+	char refusal[PH_ADMISSION_TEXT_BYTES];
+
 	/* The pack. */
 	struct ph_pack_in *pack_in;
 	struct ph_pack_in_options pack_options;
@@ -122,6 +138,7 @@ struct receive {
 	uint32_t heap, at;
 
 	struct receive_connect connect;
+	struct receive_tips tips;
 	struct ph_reader *reader;
 	char head[PH_REF_NAME_MAX + 1]; /* the branch HEAD names, or "" */
 	bool head_staged, log_begun;
@@ -170,6 +187,8 @@ enum ph_step ph__receive_die_status(struct receive *r, enum ph_status status);
 void ph__receive_say(struct receive *r, const char *format, ...) PH_PRINTF(2, 3);
 /* An empty packet on band 1 if nothing was said for too long; sets the deadline for the next. */
 void ph__receive_keepalive(struct receive *r);
+/* The push has failed as a whole, before anything is proven: only the report is left. */
+enum ph_step ph__receive_fail_unpack(struct receive *r, const char *text);
 /* Every command that has no error gets this one. */
 void ph__receive_fail_all(struct receive *r, const char *text);
 /* Frees what only the work needs, before the report: the transaction above all. */
@@ -178,6 +197,7 @@ void ph__receive_drop_work(struct receive *r);
 /* ---- phases ---- */
 
 enum ph_step ph__receive_commands(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_admit(struct receive *r);
 enum ph_step ph__receive_begin(struct receive *r);
 enum ph_step ph__receive_pack_bytes(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_resolve(struct receive *r, uint32_t *budget);
@@ -186,6 +206,12 @@ enum ph_step ph__receive_sort(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_aliases(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_connect(struct receive *r, uint32_t *budget);
 void ph__receive_connect_release(struct receive *r);
+/* Asks for the section while the pack is being written. */
+enum ph_status ph__receive_tips_begin(struct receive *r);
+/* Writes it, with the walk that has proven all commands. False: budget spent, call it again. */
+bool ph__receive_tips(struct receive *r, uint32_t *budget);
+/* Gives it up, unless it is complete. Before the pack is dropped, or the transaction freed. */
+void ph__receive_tips_release(struct receive *r);
 enum ph_step ph__receive_check(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_stage(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_prepare(struct receive *r);

@@ -183,6 +183,8 @@ static enum ph_step dispatch(struct receive *r, uint32_t *budget)
 		return advertise(r, budget);
 	case RECEIVE_COMMANDS:
 		return ph__receive_commands(r, budget);
+	case RECEIVE_ADMIT:
+		return ph__receive_admit(r);
 	case RECEIVE_BEGIN:
 		return ph__receive_begin(r);
 	case RECEIVE_PACK:
@@ -228,10 +230,13 @@ void ph__receive_drop_work(struct receive *r)
 	ph__receive_connect_release(r);
 	ph_reader_free(r->reader);
 	ph_pack_in_free(r->pack_in);
+	ph__receive_tips_release(r);
 	ph_txn_free(r->txn);
 	r->reader = NULL;
 	r->pack_in = NULL;
 	r->txn = NULL;
+	/* Last: what was claimed is free by now. */
+	ph__admission_release(&r->admission);
 }
 
 static void receive_free(struct ph_session *session)
@@ -267,6 +272,7 @@ enum ph_status ph_receive_pack_new(struct ph_session **out, const struct ph_serv
 		memcpy(r->repo, repo, strlen(repo) + 1);
 	r->version = version;
 	ph__commit_init(&r->commit, &r->session);
+	ph__admission_init(&r->admission, &r->session);
 	*out = &r->session;
 	return PH_OK;
 }

@@ -15,8 +15,7 @@
 /* Snapshots taken to begin with; no maintenance is that fast. */
 #define BEGINS_MAX 8u
 
-/* The push has failed as a whole: only the report is left. */
-static enum ph_step fail(struct receive *r, const char *text)
+enum ph_step ph__receive_fail_unpack(struct receive *r, const char *text)
 {
 	r->unpack_error = text;
 	for (uint32_t i = 0; i < r->count; i++)
@@ -40,7 +39,7 @@ static enum ph_step fail_pack(struct receive *r, enum ph_status status)
 		ph__receive_say(r, "error: object %s: %s", error->detail, what);
 	else
 		ph__receive_say(r, "error: %s", text);
-	return fail(r, text);
+	return ph__receive_fail_unpack(r, text);
 }
 
 static void warn(void *user, const char *id, const struct ph_oid *oid)
@@ -78,6 +77,8 @@ static enum ph_status pack_begin(struct receive *r)
 		status = ph_txn_sink(r->txn, r->pack, PH_SECTION_INDEX, &options->index);
 	if (status == PH_OK)
 		status = ph_txn_sink(r->txn, r->pack, PH_SECTION_SCRATCH, &options->scratch);
+	if (status == PH_OK)
+		status = ph__receive_tips_begin(r);
 	return status == PH_OK ? ph_pack_in_new(&r->pack_in, options) : status;
 }
 
@@ -135,9 +136,9 @@ enum ph_step ph__receive_begin(struct receive *r)
 	enum ph_status status = r->creates ? begin_new(r) : begin_existing(r);
 
 	if (status == PH_ERR_NOT_FOUND)
-		return fail(r, "repository was deleted meanwhile");
+		return ph__receive_fail_unpack(r, "repository was deleted meanwhile");
 	if (status == PH_ERR_CONFLICT)
-		return fail(r, "repository was created meanwhile, push again");
+		return ph__receive_fail_unpack(r, "repository was created meanwhile, push again");
 	if (status == PH_OK && r->updates)
 		status = pack_begin(r);
 	if (status != PH_OK)
@@ -205,10 +206,12 @@ static enum ph_step resolved(struct receive *r)
 	ph_pack_in_free(r->pack_in);
 	r->pack_in = NULL;
 	/* A push of refs to objects that are here already sends an empty pack; it is not kept. */
-	if (empty)
+	if (empty) {
+		ph__receive_tips_release(r);
 		ph_txn_pack_drop(r->txn, r->pack);
-	else
+	} else {
 		status = ph_txn_pack_end(r->txn, r->pack);
+	}
 	if (status != PH_OK)
 		return fail_pack(r, status);
 	r->phase = RECEIVE_TARGETS;

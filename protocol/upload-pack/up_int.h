@@ -8,16 +8,18 @@
  *   v0, v1   BEGIN ADVERT WANTS | TIPS (SHALLOW_KNOWN DEPTH SHALLOW_LINES) HAVES (CUT) | pack |
  * DONE v2       BEGIN V2_ADVERT then for each request: V2_REQUEST and V2_LS_ARGS LS_REFS
  *              V2_FETCH_ARGS TIPS (V2_HAVES V2_ACKS CUT) (SHALLOW...) | pack
- *   TIPS     TIPS (REACH_TIPS REACH) CHOSEN
- *   pack     WALK_NEW WALK TAGS PACK PACK_END
+ *   TIPS     TIPS ADMIT (REACH_TIPS REACH) CHOSEN
+ *   pack     PACK_BEGIN (WHOLE WHOLE_TIPS WHOLE_REACH) (WALK_GRAFTS WALK_TIPS WALK TAGS) PACK
+ *            PACK_END
  *
  * Files: upload_pack.c dispatch and failing; up_input.c packets and object ids in; up_v0.c and
- * up_v2.c requests; up_refs.c ls-refs; up_wants.c what may be had; up_haves.c negotiation;
- * up_shallow.c depth; up_pack.c the answer.
+ * up_v2.c requests; up_refs.c ls-refs; up_wants.c what may be had; up_admit.c memory; up_haves.c
+ * negotiation; up_shallow.c depth; up_whole.c answers without a walk; up_pack.c the answer.
  */
 #ifndef PACKHORSE_UP_INT_H
 #define PACKHORSE_UP_INT_H
 
+#include "admission_int.h"
 #include "advert_int.h"
 #include "oid_set_int.h"
 
@@ -38,6 +40,7 @@ enum ph__up_state {
 	PH__UP_LS_HEAD,
 	PH__UP_LS_REFS,
 	PH__UP_TIPS,
+	PH__UP_ADMIT,
 	PH__UP_REACH_TIPS,
 	PH__UP_REACH,
 	PH__UP_CHOSEN,
@@ -49,6 +52,9 @@ enum ph__up_state {
 	PH__UP_UNSHALLOW_LINES,
 	PH__UP_SHALLOW_DONE,
 	PH__UP_PACK_BEGIN,
+	PH__UP_WHOLE,
+	PH__UP_WHOLE_TIPS,
+	PH__UP_WHOLE_REACH,
 	PH__UP_WALK_GRAFTS,
 	PH__UP_WALK_TIPS,
 	PH__UP_WALK,
@@ -66,6 +72,9 @@ enum ph__up_state {
 /* Marks on the client's shallow lines. */
 #define PH__SHALLOW_KNOWN 1u
 #define PH__SHALLOW_OPENED 2u /* unshallow was said */
+
+/* What an id takes that the client names: in a set with its slots, half of them empty. */
+#define PH__UP_TIP_BYTES 128u
 
 /* How failing says so; see ph__up_fail. */
 enum ph__up_say { PH__SAY_STDERR, PH__SAY_ERR, PH__SAY_BAND };
@@ -122,6 +131,10 @@ struct ph__up {
 	uint32_t marked; /* wants with the mark that TIPS is looking for */
 	bool tips_now;   /* TIPS is at the snapshot of now */
 
+	struct ph__admission admission;
+	uint64_t claim_bytes;          /* 0 until ADMIT has reckoned */
+	enum ph__up_state after_admit; /* REACH_TIPS or CHOSEN */
+
 	struct ph_reach *reach;
 	struct ph_cut *cut;
 	bool got_common, got_other;       /* since the last flush */
@@ -135,7 +148,8 @@ struct ph__up {
 	bool unshallow_all; /* every boundary within reach of a ref opens */
 	bool shallow_reply;
 
-	struct ph_walk *walk;
+	uint32_t targets;     /* tips of packs that are no wants */
+	struct ph_walk *walk; /* NULL: everything goes */
 	struct ph_pack_out *pack;
 	struct ph_reader *reader;
 	size_t filled;        /* bytes of the packet that is being filled */
@@ -164,6 +178,9 @@ enum ph_step ph__up_request_done(struct ph__up *up);
 
 /* Makes the reader, if there is none yet. */
 enum ph_status ph__up_need_reader(struct ph__up *up);
+
+/* Has the memory of the request claimed, unless that was done before, and goes to a state. */
+enum ph_step ph__up_admit_then(struct ph__up *up, enum ph__up_state state);
 
 /* ---- up_input.c ---- */
 
@@ -197,16 +214,26 @@ void ph__prefixes_release(struct ph__prefixes *prefixes, const struct ph_alloc *
 /* Whether a name begins with one of them, or all are listed. After sort. */
 bool ph__prefixes_match(const struct ph__prefixes *prefixes, const char *name);
 
+/* ---- up_whole.c, up_pack.c ---- */
+
+/* Whether the request is one that may be answered with everything. */
+bool ph__up_whole_may(const struct ph__up *up);
+/* Goes on to select what goes by a walk. */
+enum ph_step ph__up_walk_begin(struct ph__up *up);
+/* In every state of the pack phase that may take long. */
+void ph__up_keep_alive(struct ph__up *up);
+
 /* ---- states ---- */
 
 ph__up_function ph__up_advert, ph__up_wants, ph__up_haves;
 ph__up_function ph__up_v2_advert, ph__up_v2_request, ph__up_v2_ls_args, ph__up_v2_fetch_args;
 ph__up_function ph__up_v2_haves, ph__up_v2_acks;
 ph__up_function ph__up_ls_head, ph__up_ls_refs;
-ph__up_function ph__up_tips, ph__up_reach_tips, ph__up_reach, ph__up_chosen;
+ph__up_function ph__up_tips, ph__up_admit, ph__up_reach_tips, ph__up_reach, ph__up_chosen;
 ph__up_function ph__up_cut;
 ph__up_function ph__up_shallow_known, ph__up_depth, ph__up_depth_run, ph__up_shallow_lines;
 ph__up_function ph__up_unshallow_lines, ph__up_shallow_done;
+ph__up_function ph__up_whole, ph__up_whole_tips, ph__up_whole_reach;
 ph__up_function ph__up_pack_begin, ph__up_walk_grafts, ph__up_walk_tips, ph__up_walk, ph__up_tags;
 ph__up_function ph__up_pack, ph__up_pack_end;
 

@@ -33,7 +33,7 @@ static void spoke(struct ph__up *up)
  * Something for a client that has heard nothing for too long: what there is of the pack, or an
  * empty packet. While output waits to be taken, the silence is the client's.
  */
-static void keep_alive(struct ph__up *up)
+void ph__up_keep_alive(struct ph__up *up)
 {
 	struct ph_session *session = &up->session;
 	size_t waiting;
@@ -54,15 +54,6 @@ static void keep_alive(struct ph__up *up)
 
 enum ph_step ph__up_pack_begin(struct ph__up *up, uint32_t *budget)
 {
-	const struct ph_service *service = &up->session.service;
-	struct ph_walk_options options = {
-	        .source = up->source,
-	        .alloc = service->alloc,
-	        .limits = service->limits,
-	        .filter = up->request.filter,
-	};
-	enum ph_status status;
-
 	ph_budget_spend(budget, 1);
 	if (!ph__out_ready(&up->session))
 		return PH_STEP_OUTPUT;
@@ -75,9 +66,23 @@ enum ph_step ph__up_pack_begin(struct ph__up *up, uint32_t *budget)
 	up->filled = 0;
 	up->depth_cursor = 0;
 	spoke(up);
-	status = ph_walk_new(&up->walk, &options);
-	if (status == PH_OK)
-		status = ph__up_need_reader(up);
+	/* So is what was cached for the depth. */
+	ph_reader_free(up->reader);
+	up->reader = NULL;
+	return ph__up_whole_may(up) ? ph__up_go(up, PH__UP_WHOLE) : ph__up_walk_begin(up);
+}
+
+enum ph_step ph__up_walk_begin(struct ph__up *up)
+{
+	const struct ph_service *service = &up->session.service;
+	struct ph_walk_options options = {
+	        .source = up->source,
+	        .alloc = service->alloc,
+	        .limits = service->limits,
+	        .filter = up->request.filter,
+	};
+	enum ph_status status = ph_walk_new(&up->walk, &options);
+
 	if (status != PH_OK)
 		return pack_failed(up, status);
 	return ph__up_go(up, PH__UP_WALK_GRAFTS);
@@ -156,7 +161,7 @@ static enum ph_status next_walk_tip(struct ph__up *up)
 
 enum ph_step ph__up_walk_tips(struct ph__up *up, uint32_t *budget)
 {
-	keep_alive(up);
+	ph__up_keep_alive(up);
 	while (*budget > 0) {
 		enum ph_status status = next_walk_tip(up);
 
@@ -173,7 +178,7 @@ enum ph_step ph__up_walk(struct ph__up *up, uint32_t *budget)
 {
 	enum ph_status status;
 
-	keep_alive(up);
+	ph__up_keep_alive(up);
 	status = ph_walk_run(up->walk, budget);
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
@@ -237,14 +242,18 @@ static enum ph_status next_tag(struct ph__up *up)
 
 enum ph_step ph__up_tags(struct ph__up *up, uint32_t *budget)
 {
-	keep_alive(up);
+	ph__up_keep_alive(up);
 	while (*budget > 0) {
-		enum ph_status status = next_tag(up);
+		enum ph_status status = ph__up_need_reader(up);
 
+		if (status == PH_OK)
+			status = next_tag(up);
 		ph_budget_spend(budget, 1);
 		if (status == PH_END) {
 			ph_ref_iter_free(up->iter);
 			up->iter = NULL;
+			ph_reader_free(up->reader);
+			up->reader = NULL;
 			return ph__up_go(up, PH__UP_PACK);
 		}
 		if (status != PH_OK)
@@ -274,11 +283,12 @@ static enum ph_status pack_new(struct ph__up *up)
 	        .limits = service->limits,
 	        .ofs_delta = up->request.ofs_delta,
 	        .thin = up->request.thin && up->request.filter.kind == PH_FILTER_NONE,
+	        .count_deltas = progress(up),
 	};
 
 	if (!ph__out_ready(&up->session))
 		return PH_PENDING;
-	if (progress(up))
+	if (progress(up) && up->walk)
 		ph__out_band_text(&up->session, PH_BAND_PROGRESS,
 		                  "Enumerating objects: %" PRIu32 ", done.\n",
 		                  ph_walk_count(up->walk));
@@ -330,7 +340,7 @@ enum ph_step ph__up_pack(struct ph__up *up, uint32_t *budget)
 {
 	enum ph_status status = PH_OK;
 
-	keep_alive(up);
+	ph__up_keep_alive(up);
 	if (!up->pack)
 		status = pack_new(up);
 	while (status == PH_OK && *budget > 0)

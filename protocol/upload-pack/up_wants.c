@@ -55,7 +55,7 @@ static enum ph_step choose(struct ph__up *up, struct ph_snapshot *snapshot)
 {
 	up->use = snapshot;
 	up->source = ph_snapshot_source(snapshot);
-	return ph__up_go(up, PH__UP_CHOSEN);
+	return ph__up_admit_then(up, PH__UP_CHOSEN);
 }
 
 /* The snapshot that the client saw lacks a want: look at the repository as it is now. */
@@ -83,7 +83,7 @@ static enum ph_step tips_end(struct ph__up *up)
 	if (missing == UINT32_MAX)
 		return choose(up, up->now);
 	if (up->version == 2)
-		return ph__up_go(up, PH__UP_REACH_TIPS);
+		return ph__up_admit_then(up, PH__UP_REACH_TIPS);
 	return not_our_ref(up, &up->request.wants.oids[missing]);
 }
 

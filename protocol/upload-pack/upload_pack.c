@@ -56,6 +56,9 @@ void ph__up_request_clear(struct ph__up *up)
 	up->unshallow_all = up->shallow_reply = false;
 	up->pack_phase = false;
 	up->session.deadline_ms = PH_NO_DEADLINE;
+	/* Last: what was claimed is free by now. */
+	up->claim_bytes = 0;
+	ph__admission_release(&up->admission);
 }
 
 enum ph_status ph__up_need_reader(struct ph__up *up)
@@ -175,6 +178,7 @@ static ph__up_function *const functions[] = {
         [PH__UP_LS_HEAD] = ph__up_ls_head,
         [PH__UP_LS_REFS] = ph__up_ls_refs,
         [PH__UP_TIPS] = ph__up_tips,
+        [PH__UP_ADMIT] = ph__up_admit,
         [PH__UP_REACH_TIPS] = ph__up_reach_tips,
         [PH__UP_REACH] = ph__up_reach,
         [PH__UP_CHOSEN] = ph__up_chosen,
@@ -186,6 +190,9 @@ static ph__up_function *const functions[] = {
         [PH__UP_UNSHALLOW_LINES] = ph__up_unshallow_lines,
         [PH__UP_SHALLOW_DONE] = ph__up_shallow_done,
         [PH__UP_PACK_BEGIN] = ph__up_pack_begin,
+        [PH__UP_WHOLE] = ph__up_whole,
+        [PH__UP_WHOLE_TIPS] = ph__up_whole_tips,
+        [PH__UP_WHOLE_REACH] = ph__up_whole_reach,
         [PH__UP_WALK_GRAFTS] = ph__up_walk_grafts,
         [PH__UP_WALK_TIPS] = ph__up_walk_tips,
         [PH__UP_WALK] = ph__up_walk,
@@ -250,6 +257,7 @@ enum ph_status ph_upload_pack_new(struct ph_session **out, const struct ph_servi
 		ph_mem_free(service->alloc, up);
 		return status;
 	}
+	ph__admission_init(&up->admission, &up->session);
 	assert(version >= 0 && version <= 2);
 	up->state = PH__UP_BEGIN;
 	up->version = version;

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "push_support.h"
+#include "tips_int.h"
 
 #include <packhorse/pkt.h>
 #include <stdio.h>
@@ -569,6 +570,105 @@ static void test_log_many(void **state)
 	ph_snapshot_release(snapshot);
 }
 
+/* ---- what is noted of a pack ---- */
+
+/* The note of a pack of demo; false when there is none. Copies of its numbers and first tip. */
+static bool note_of(uint32_t pack, struct ph__tips *tips, struct ph_oid *first)
+{
+	struct ph_snapshot *snapshot;
+	const struct ph_bytes *section;
+	const struct ph_source *source;
+	uint32_t entries;
+	uint64_t bytes;
+
+	assert_int_equal(ph_store_snapshot(f.store, "demo", &snapshot), PH_OK);
+	source = ph_snapshot_source(snapshot);
+	assert_true(pack < source->ops->packs(source));
+	source->ops->pack_size(source, pack, &entries, &bytes);
+	section = ph_snapshot_section(snapshot, pack, PH__SECTION_TIPS);
+	if (section) {
+		assert_int_equal(ph__tips_open(tips, section, f.algo, entries), PH_OK);
+		assert_int_equal(ph__tips_tip(tips, 0, first), PH_OK);
+	}
+	ph_snapshot_release(snapshot);
+	return section != NULL;
+}
+
+static void test_note(void **state)
+{
+	struct ph__tips tips;
+	struct ph_oid tip;
+
+	(void)state;
+	with_history();
+	assert_true(note_of(0, &tips, &tip));
+	assert_int_equal(tips.entries, 7);
+	assert_int_equal(tips.tips, 2);
+	assert_int_equal(tips.copies, 0);
+	assert_true(ph_oid_equal(&tip, &f.all.entries[f.commit[1]].oid));
+}
+
+/* An object that nothing reaches: the push is fine, and nothing is said of its pack. */
+static void test_note_unreached(void **state)
+{
+	struct ph__tips tips;
+	struct ph_oid tip;
+	uint32_t some[] = {f.blob[0], f.tree[0], f.commit[0], f.blob[1]};
+
+	(void)state;
+	command(&request, zero(&f), hex(&f, f.commit[0]), "refs/heads/main", CAPS);
+	flush(&request);
+	pack_of(&f, some, 4, &request);
+	push(&f, "demo", &request, &answer);
+	expect_report(&answer, "unpack ok\nok refs/heads/main\n");
+	assert_false(note_of(0, &tips, &tip));
+}
+
+/* What the repository had is no more than a copy. */
+static void test_note_copies(void **state)
+{
+	struct ph__tips tips;
+	struct ph_oid tip;
+	uint32_t rank, some[] = {f.blob[0], f.blob[1], f.tree[1], f.commit[1]};
+
+	(void)state;
+	command(&request, zero(&f), hex(&f, f.commit[0]), "refs/heads/main", CAPS);
+	flush(&request);
+	pack_first(&f, &request);
+	push(&f, "demo", &request, &answer);
+	expect_report(&answer, "unpack ok\nok refs/heads/main\n");
+	again();
+	command(&request, hex(&f, f.commit[0]), hex(&f, f.commit[1]), "refs/heads/main", CAPS);
+	flush(&request);
+	pack_of(&f, some, 4, &request);
+	push(&f, "demo", &request, &answer);
+	expect_report(&answer, "unpack ok\nok refs/heads/main\n");
+	assert_true(note_of(1, &tips, &tip));
+	assert_int_equal(tips.tips, 1);
+	assert_true(ph_oid_equal(&tip, &f.all.entries[f.commit[1]].oid));
+	assert_int_equal(tips.copies, 1);
+	assert_int_equal(ph__tips_copy(&tips, 0, &rank), PH_OK);
+	assert_int_equal(rank, 0);
+}
+
+/* A refused command is no tip, and a second walk proves too little. */
+static void test_note_refused(void **state)
+{
+	struct ph__tips tips;
+	struct ph_oid tip;
+	uint32_t some[] = {f.blob[0], f.tree[0], f.commit[0], f.commit[1]};
+
+	(void)state;
+	command(&request, zero(&f), hex(&f, f.commit[0]), "refs/heads/main", CAPS);
+	command(&request, zero(&f), hex(&f, f.commit[1]), "refs/heads/side", NULL);
+	flush(&request);
+	pack_of(&f, some, 4, &request);
+	push(&f, "demo", &request, &answer);
+	expect_report(&answer, "unpack ok\nok refs/heads/main\n"
+	                       "ng refs/heads/side missing necessary objects\n");
+	assert_false(note_of(0, &tips, &tip));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -594,6 +694,10 @@ int main(void)
 	        T(test_log),
 	        T(test_log_many),
 	        T(test_log_bounded),
+	        T(test_note),
+	        T(test_note_unreached),
+	        T(test_note_copies),
+	        T(test_note_refused),
 #undef T
 	};
 

@@ -273,12 +273,19 @@ static uint32_t faulty_shallow(struct ph_snapshot *snapshot, const struct ph_oid
 	return ph_snapshot_shallow(of(snapshot)->inner, out);
 }
 
+static const struct ph_bytes *faulty_section(struct ph_snapshot *snapshot, uint32_t pack,
+                                             uint32_t section)
+{
+	return ph_snapshot_section(of(snapshot)->inner, pack, section);
+}
+
 static const struct ph_snapshot_ops faulty_snapshot_ops = {
         .release = faulty_release,
         .ref = faulty_ref,
         .refs = faulty_refs,
         .source = faulty_source,
         .shallow = faulty_shallow,
+        .section = faulty_section,
 };
 
 static enum ph_status faulty_open(struct ph_store *store, const char *name,
