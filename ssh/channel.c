@@ -126,8 +126,8 @@ static bool spill_reserve(struct ph__channel *channel, size_t len)
 	return true;
 }
 
-/* The whole backlog out of libssh: into the session if it fits, else into the spill. */
-static bool take_backlog(struct ph__channel *channel)
+/* What libssh holds into the session if it fits, else into the spill. */
+static bool move_backlog(struct ph__channel *channel)
 {
 	int waiting = ssh_channel_poll(channel->handle, 0);
 	channel->backlog = false;
@@ -143,7 +143,6 @@ static bool take_backlog(struct ph__channel *channel)
 		}
 		buf = channel->spill;
 	}
-	/* Window and state are libssh's own here, so nothing calls back before this returns. */
 	int got = ssh_channel_read_nonblocking(channel->handle, buf, (uint32_t)len, 0);
 	if (got <= 0)
 		return false;
@@ -152,6 +151,18 @@ static bool take_backlog(struct ph__channel *channel)
 	else
 		channel->spill_end = (size_t)got;
 	return true;
+}
+
+/*
+ * The whole backlog out of libssh. Newer versions handle packets whenever they are asked for what
+ * they hold, and call back: what comes meanwhile is to stay behind what is being moved.
+ */
+static bool take_backlog(struct ph__channel *channel)
+{
+	channel->connection->writing = true;
+	bool moved = move_backlog(channel);
+	channel->connection->writing = false;
+	return moved;
 }
 
 static bool give_spill(struct ph__channel *channel)

@@ -26,8 +26,12 @@
 /* A request that libssh drops holds a key and mostly a signature; smaller packets are not missed.
  */
 #define UNANSWERED_BYTES_MIN 48u
-/* All that may come before somebody is let in: 20 keys of 16384 bits and their signatures fit. */
-#define STRANGER_BYTES_MAX (64u * 1024)
+/*
+ * All that may come before somebody is let in: 20 keys of 8192 bits and a signature fit. libssh
+ * keeps a packet until it is whole, so with what a connection costs otherwise this keeps a
+ * stranger's below 64 KiB.
+ */
+#define STRANGER_BYTES_MAX (48u * 1024)
 /* Answers that a peer asks for and does not read; beyond this its requests are not read either. */
 #define CLOGGED_BYTES (1024u * 1024)
 /* The least that a packet grows by on the wire: length, padding, authentication. */
@@ -436,6 +440,11 @@ enum ph_status ph_ssh_step(struct ph_ssh_connection *connection, uint64_t now_ms
 		return connection->end;
 	}
 	return PH_OK;
+}
+
+bool ph_ssh_authenticated(const struct ph_ssh_connection *connection)
+{
+	return connection->auth.done;
 }
 
 void ph_ssh_ran(struct ph_ssh_connection *connection, void *channel)

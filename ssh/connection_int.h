@@ -96,7 +96,7 @@ struct ph_ssh_connection {
 	bool stepped; /* times below are set */
 	bool draining;
 	bool more;    /* work is left that needs no event */
-	bool writing; /* inside a libssh call that may call back */
+	bool writing; /* inside a libssh call that may call back: input stays with libssh */
 	uint64_t now_ms, wall_s;
 	uint64_t auth_deadline_ms;
 	uint64_t received_ms; /* when bytes last came */

@@ -115,6 +115,9 @@ static enum ssh_keytypes_e key_type(const char *text, size_t len)
 		return SSH_KEYTYPE_UNKNOWN;
 	memcpy(name, text, len);
 	name[len] = '\0';
+	/* libssh 0.11 and later have forgotten it, but whose key is refused is to be told why. */
+	if (strcmp(name, "ssh-dss") == 0)
+		return SSH_KEYTYPE_DSS;
 	return ssh_key_type_from_name(name);
 }
 

@@ -145,6 +145,18 @@ void ph_ssh_server_free(struct ph_ssh_server *server)
 	ph_mem_free(server->alloc, server);
 }
 
+/*
+ * Called by the name that every libssh has, though 0.12 would rather have another used: an image
+ * that was compiled with one libssh can be linked with another.
+ */
+static int generate_ed25519(ssh_key *key)
+{
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+	return ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, key);
+#pragma GCC diagnostic pop
+}
+
 enum ph_status ph_ssh_host_key_generate(char *buf, size_t *len)
 {
 	assert(buf && len);
@@ -154,7 +166,7 @@ enum ph_status ph_ssh_host_key_generate(char *buf, size_t *len)
 
 	if (ssh_init() != 0)
 		return PH_ERR_UNSUPPORTED;
-	if (ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, &key) == SSH_OK &&
+	if (generate_ed25519(&key) == SSH_OK &&
 	    ssh_pki_export_privkey_base64(key, NULL, NULL, NULL, &text) == SSH_OK) {
 		size_t n = strlen(text);
 		status = PH_ERR_LIMIT;

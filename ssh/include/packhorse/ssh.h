@@ -79,6 +79,12 @@ PH_MUST_CHECK PH_API enum ph_status ph_ssh_server_new(struct ph_ssh_server **out
 PH_API void ph_ssh_server_free(struct ph_ssh_server *server);
 /* A new ed25519 host key as PEM text, in buf with its NUL; *len is the room and then the length. */
 PH_MUST_CHECK PH_API enum ph_status ph_ssh_host_key_generate(char *buf, size_t *len);
+/*
+ * The same for the ed25519 key that these 32 bytes are the secret of. Only where libssh is compiled
+ * in from source (PH_UNIKERNEL): it needs what its shared library does not export.
+ */
+PH_MUST_CHECK PH_API enum ph_status ph_ssh_host_key_from_seed(const uint8_t seed[32], char *buf,
+                                                              size_t *len);
 /* "SHA256:..." of the host key, NUL-terminated. */
 PH_MUST_CHECK PH_API enum ph_status ph_ssh_fingerprint(const struct ph_ssh_server *server,
                                                        char *buf, size_t len);
@@ -110,6 +116,8 @@ PH_API int ph_ssh_poll_events(struct ph_ssh_connection *connection);
 PH_API enum ph_status ph_ssh_step(struct ph_ssh_connection *connection, uint64_t now_ms,
                                   uint64_t wall_s);
 PH_API uint64_t ph_ssh_deadline(const struct ph_ssh_connection *connection);
+/* Whether somebody was let in. Until then a connection is a stranger's, and counts as one. */
+PH_API bool ph_ssh_authenticated(const struct ph_ssh_connection *connection);
 /* A run that run_session was asked for has returned. Follow with ph_ssh_step. */
 PH_API void ph_ssh_ran(struct ph_ssh_connection *connection, void *channel);
 /* Lets running sessions end and takes no new ones; then the connection closes. */
