@@ -23,6 +23,7 @@ struct ph_options {
 	const char *host_key;
 	bool anon_read, quiet;
 	enum ph_log_level level;
+	uint64_t memory; /* bytes for transfers; 0 when it was not said */
 };
 
 /*
@@ -75,6 +76,17 @@ void ph__pool_submit(struct ph_worker_pool *pool, struct ph_job *job);
 void ph__pool_stop(struct ph_worker_pool *pool);
 void ph__pool_free(struct ph_worker_pool *pool);
 
+/* ---- strangers.c: connections that have not logged in ---- */
+
+struct ph_strangers;
+
+struct ph_strangers *ph__strangers_new(void);
+void ph__strangers_free(struct ph_strangers *strangers);
+/* Any thread. Whether one more from this numeric address may come in; it is counted then. */
+bool ph__strangers_enter(struct ph_strangers *strangers, const char *address);
+/* Any thread, once for each that came in: it has logged in, or is gone. */
+void ph__strangers_leave(struct ph_strangers *strangers, const char *address);
+
 /* ---- loop.c: event loops that own connections ---- */
 
 /* Session channels of a connection at once; each has at most one job out. */
@@ -84,9 +96,10 @@ struct ph_loop;
 
 struct ph_loop *ph__loop_new(struct ph_worker_pool *pool);
 /* Set before the first connection. */
-void ph__loop_server(struct ph_loop *loop, struct ph_ssh_server *server);
+void ph__loop_server(struct ph_loop *loop, struct ph_ssh_server *server,
+                     struct ph_strangers *strangers);
 enum ph_status ph__loop_start(struct ph_loop *loop);
-/* Any thread: hands over an accepted socket. */
+/* Any thread: hands over an accepted socket of a stranger who was let in. */
 void ph__loop_add(struct ph_loop *loop, int fd, const char *peer, uint64_t id);
 /* Any thread: connections end as their sessions do, then the loop's thread ends. */
 void ph__loop_drain(struct ph_loop *loop);

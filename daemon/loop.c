@@ -38,8 +38,10 @@ struct ph_connection {
 	int poll_fd;
 	int events;
 	unsigned quick_steps; /* left, see acknowledge_at_once */
-	unsigned handles;     /* open uv handles; the last one's close callback frees */
-	bool over;            /* steps only so that its sessions end, then freed */
+	bool stranger;        /* counted as one who has not logged in */
+	char peer[PEER_BYTES];
+	unsigned handles; /* open uv handles; the last one's close callback frees */
+	bool over;        /* steps only so that its sessions end, then freed */
 	struct ph_job jobs[PH_CHANNELS_MAX];
 	bool job_out[PH_CHANNELS_MAX];
 };
@@ -51,6 +53,7 @@ struct ph_loop {
 	bool started;
 	struct ph_worker_pool *pool;
 	struct ph_ssh_server *server;
+	struct ph_strangers *strangers;
 	struct ph_connection *connections;
 	bool draining_now;
 	atomic_uint count;
@@ -95,10 +98,18 @@ static void woken_remove(struct ph_loop *loop, struct ph_connection *connection)
 	uv_mutex_unlock(&loop->lock);
 }
 
+static void stranger_no_more(struct ph_connection *connection)
+{
+	if (connection->stranger)
+		ph__strangers_leave(connection->loop->strangers, connection->peer);
+	connection->stranger = false;
+}
+
 static void connection_free(struct ph_connection *connection)
 {
 	struct ph_loop *loop = connection->loop;
 
+	stranger_no_more(connection);
 	ph_ssh_connection_free(connection->ssh);
 	woken_remove(loop, connection);
 	if (connection->prev)
@@ -123,6 +134,7 @@ static void connection_over(struct ph_connection *connection)
 {
 	if (!connection->over) {
 		connection->over = true;
+		stranger_no_more(connection);
 		uv_poll_stop(&connection->poll);
 		uv_timer_stop(&connection->timer);
 	}
@@ -187,6 +199,8 @@ static void connection_step(struct ph_connection *connection)
 	uint64_t now_ms = ph__now_ms();
 
 	acknowledge_at_once(connection);
+	if (ph_ssh_authenticated(connection->ssh))
+		stranger_no_more(connection);
 	/* Also when it is over: a session that was cancelled in mid-commit needs its last run. */
 	if (ph_ssh_step(connection->ssh, now_ms, ph__wall_s()) == PH_OK && !connection->over)
 		connection_wait(connection, now_ms);
@@ -203,16 +217,20 @@ static void connection_add(struct ph_loop *loop, const struct arrival *arrival)
 
 	if (poll_fd < 0) {
 		atomic_fetch_sub(&loop->count, 1);
+		ph__strangers_leave(loop->strangers, arrival->peer);
 		free(connection);
 		close(arrival->fd);
 		return;
 	}
 	connection->loop = loop;
 	connection->poll_fd = poll_fd;
+	connection->stranger = true;
+	memcpy(connection->peer, arrival->peer, sizeof connection->peer);
 	connection->quick_steps = QUICK_STEPS;
 	if (ph_ssh_connection_new(&connection->ssh, loop->server, arrival->fd, arrival->peer,
 	                          arrival->id, connection) != PH_OK) {
 		atomic_fetch_sub(&loop->count, 1);
+		stranger_no_more(connection);
 		close(poll_fd);
 		free(connection);
 		return;
@@ -222,6 +240,7 @@ static void connection_add(struct ph_loop *loop, const struct arrival *arrival)
 	uv_timer_init(&loop->uv, &connection->timer);
 	if (uv_poll_init(&loop->uv, &connection->poll, poll_fd) != 0) {
 		atomic_fetch_sub(&loop->count, 1);
+		stranger_no_more(connection);
 		connection->handles = 1;
 		ph_ssh_connection_free(connection->ssh);
 		uv_close((uv_handle_t *)&connection->timer, handle_closed);
@@ -249,6 +268,7 @@ void ph__loop_add(struct ph_loop *loop, int fd, const char *peer, uint64_t id)
 	struct arrival *arrival = malloc(sizeof *arrival);
 
 	if (!arrival) {
+		ph__strangers_leave(loop->strangers, peer);
 		close(fd);
 		return;
 	}
@@ -417,9 +437,11 @@ struct ph_loop *ph__loop_new(struct ph_worker_pool *pool)
 	return loop;
 }
 
-void ph__loop_server(struct ph_loop *loop, struct ph_ssh_server *server)
+void ph__loop_server(struct ph_loop *loop, struct ph_ssh_server *server,
+                     struct ph_strangers *strangers)
 {
 	loop->server = server;
+	loop->strangers = strangers;
 }
 
 enum ph_status ph__loop_start(struct ph_loop *loop)
@@ -468,6 +490,7 @@ void ph__loop_free(struct ph_loop *loop)
 		struct arrival *arrival = loop->arrivals;
 
 		loop->arrivals = arrival->next;
+		ph__strangers_leave(loop->strangers, arrival->peer);
 		close(arrival->fd);
 		free(arrival);
 	}

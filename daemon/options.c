@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MEMORY_MIB_MIN 8u
+#define MEMORY_MIB_MAX 16777216u
+
 static void usage(void)
 {
 	fputs("usage: packhorse serve [OPTIONS]\n"
@@ -25,6 +28,9 @@ static void usage(void)
 	      "and kept\n"
 	      "                          in the store)\n"
 	      "  --anon-read             anybody may clone, without a key\n"
+	      "  --memory MB             what transfers may take of memory; the others wait their "
+	      "turn\n"
+	      "                          (default half of what the machine has)\n"
 	      "  --quiet                 say nothing but warnings and errors\n"
 	      "  --log-level LEVEL       error, warn, info or debug (default info)\n"
 	      "  --help\n"
@@ -47,6 +53,22 @@ static int level_parse(enum ph_log_level *out, const char *name)
 	fprintf(stderr, "packhorse: --log-level takes error, warn, info or debug, not '%s'\n",
 	        name);
 	return PH_EXIT_USAGE;
+}
+
+/* From what one transfer needs at least, to more than machines have. */
+static int memory_parse(uint64_t *out, const char *text)
+{
+	char *end;
+	unsigned long mib = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || mib < MEMORY_MIB_MIN || mib > MEMORY_MIB_MAX) {
+		fprintf(stderr,
+		        "packhorse: --memory takes a number of MB from %u to %u, not '%s'\n",
+		        MEMORY_MIB_MIN, MEMORY_MIB_MAX, text);
+		return PH_EXIT_USAGE;
+	}
+	*out = (uint64_t)mib << 20;
+	return -1;
 }
 
 /* The options that take a value; returns -1 or an exit code. */
@@ -74,6 +96,8 @@ static int with_value(struct ph_options *out, const char *name, const char *valu
 		out->host_key = value;
 	} else if (strcmp(name, "--log-level") == 0) {
 		return level_parse(&out->level, value);
+	} else if (strcmp(name, "--memory") == 0) {
+		return memory_parse(&out->memory, value);
 	} else {
 		fprintf(stderr, "packhorse: unknown option '%s'; try packhorse serve --help\n",
 		        name);
@@ -84,8 +108,8 @@ static int with_value(struct ph_options *out, const char *name, const char *valu
 
 static bool takes_value(const char *name)
 {
-	static const char *const names[] = {"--listen", "--store", "--authorized-keys",
-	                                    "--host-key", "--log-level"};
+	static const char *const names[] = {"--listen",   "--store",     "--authorized-keys",
+	                                    "--host-key", "--log-level", "--memory"};
 
 	for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
 		if (strcmp(name, names[i]) == 0)

@@ -23,11 +23,18 @@
 #define LOOPS_MAX 64u
 /* Connections at once; beyond, new ones are closed at once rather than all made slow. */
 #define CONNECTIONS_MAX 2000u
+/* Of physical memory, what transfers may take; a cache of the store is apart from that. */
+#define MEMORY_SHARE 2u
+#define STORE_CACHE_BYTES_MAX ((uint64_t)16 << 20)
+#define STORE_CACHE_SHARE 8u
 
 struct server {
 	const struct ph_options *options;
 	struct ph_limits limits;
 	struct ph_log log;
+	uint64_t memory_bytes;
+	struct ph_memory *memory;
+	struct ph_strangers *strangers;
 	struct ph_store *store;
 	struct ph_keys *keys;
 	struct ph_ssh_server *ssh;
@@ -43,6 +50,33 @@ struct server {
 	uint64_t next_id;
 	uint64_t drain_until_ms; /* 0 until draining */
 };
+
+/* ---- memory ---- */
+
+/* Half of what the machine has, or the group of processes that this one is confined to. */
+static uint64_t memory_default(void)
+{
+	uint64_t total = uv_get_total_memory();
+	uint64_t confined = uv_get_constrained_memory();
+
+	if (confined && confined < total)
+		total = confined;
+	return total / MEMORY_SHARE;
+}
+
+static bool memory_start(struct server *server)
+{
+	uint64_t bytes = server->options->memory;
+
+	server->memory_bytes = bytes ? bytes : memory_default();
+	ph_limits_for_memory(&server->limits, server->memory_bytes);
+	server->strangers = ph__strangers_new();
+	if (server->strangers && ph_memory_new(&server->memory, ph_alloc_libc(),
+	                                       server->memory_bytes, &ph__sync_uv) == PH_OK)
+		return true;
+	fputs("packhorse: out of memory\n", stderr);
+	return false;
+}
 
 /* ---- the store ---- */
 
@@ -75,6 +109,9 @@ static bool store_open_disk(struct server *server)
 	options.sync = &ph__sync_uv;
 	options.log = &server->log;
 	options.random = ph__random;
+	options.cache_bytes = server->memory_bytes / STORE_CACHE_SHARE < STORE_CACHE_BYTES_MAX
+	                              ? server->memory_bytes / STORE_CACHE_SHARE
+	                              : STORE_CACHE_BYTES_MAX;
 	status = ph_device_posix_open(&device, options.alloc, path, true);
 	if (status != PH_OK)
 		return store_failed(path, status);
@@ -169,6 +206,7 @@ static bool ssh_start(struct server *server)
 	options.service.log = &server->log;
 	options.service.random = ph__random;
 	options.service.agent = "packhorse/" PH_VERSION;
+	options.service.memory = server->memory;
 	options.keys = server->keys;
 	options.anon_read = server->options->anon_read;
 	options.host_key = server->host_key;
@@ -197,7 +235,7 @@ static bool threads_start(struct server *server)
 		if (!loop)
 			break;
 		server->loops[server->loop_count++] = loop;
-		ph__loop_server(loop, server->ssh);
+		ph__loop_server(loop, server->ssh, server->strangers);
 		if (ph__loop_start(loop) != PH_OK)
 			break;
 	}
@@ -228,6 +266,12 @@ static void on_accepted(void *user, int fd, const char *peer)
 	if (total >= CONNECTIONS_MAX) {
 		ph_log_line(&server->log, PH_LOG_WARN, "daemon", 0,
 		            "connection from %s closed: %u connections are open", peer, total);
+		close(fd);
+		return;
+	}
+	if (!ph__strangers_enter(server->strangers, peer)) {
+		ph_log_line(&server->log, PH_LOG_WARN, "daemon", 0,
+		            "connection from %s closed: too many have not logged in", peer);
 		close(fd);
 		return;
 	}
@@ -336,6 +380,8 @@ static void server_release(struct server *server)
 	ph_ssh_server_free(server->ssh);
 	ph_keys_free(server->keys);
 	ph_store_close(server->store);
+	ph_memory_free(server->memory);
+	ph__strangers_free(server->strangers);
 	ph__listener_free(server->listener);
 }
 
@@ -369,8 +415,8 @@ static bool start(struct server *server)
 	}
 	if (!ph__keys_load(server->keys, server->options, &server->log))
 		return false;
-	return store_open(server) && host_key_load(server) && ssh_start(server) &&
-	       threads_start(server);
+	return memory_start(server) && store_open(server) && host_key_load(server) &&
+	       ssh_start(server) && threads_start(server);
 }
 
 int ph__serve(const struct ph_options *options)
