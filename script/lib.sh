@@ -29,6 +29,7 @@ install() {
 }
 
 build_packages="gcc cmake ninja-build pkg-config libc6-dev libssh-dev libmbedtls-dev zlib1g-dev libuv1-dev"
+unikernel_packages="gcc libc6-dev make cmake ninja-build python3 patch"
 test_packages="g++ libcmocka-dev libgit2-dev git openssh-client python3 clang libclang-rt-14-dev clang-format clang-tidy binutils util-linux"
 
 # configure FOLDER OPTION...: cmake, quiet unless it fails.
