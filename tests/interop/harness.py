@@ -2,7 +2,10 @@
 """A running server, stock git and ssh as its clients, and raw protocol where git is too polite.
 
 Everything lives in one temporary folder: keys, ssh configuration, home, repositories, the store. All
-traffic is loopback. Nothing but Python's standard library is needed.
+traffic is loopback, or within a network namespace. Nothing but Python's standard library is needed.
+
+The server is the daemon, or the unikernel on one of its platforms (machines.py). A case is for all of
+them unless it says otherwise.
 """
 import hashlib
 import os
@@ -32,6 +35,17 @@ def equal(a, b, what):
     check(a == b, "%s: %r is not %r" % (what, a, b))
 
 
+DAEMON, UNIKERNEL = ("daemon",), ("host", "process", "microvm", "q35")
+
+
+def only(platforms, why):
+    """Decorates a case that makes no sense elsewhere; why is printed when it is asked for there."""
+    def decorate(case):
+        case.only, case.why = platforms, why
+        return case
+    return decorate
+
+
 class Result:
     def __init__(self, code, out, err):
         self.code, self.out, self.err = code, out, err
@@ -48,12 +62,13 @@ class Result:
 class World:
     """A temporary folder with keys and clients. Use it in a with statement."""
 
-    def __init__(self, packhorse):
-        self.packhorse = packhorse
+    def __init__(self, packhorse=None, unikernel=None, platform="daemon"):
+        self.packhorse, self.unikernel, self.platform = packhorse, unikernel, platform
         self.top = tempfile.mkdtemp(prefix="packhorse-test-")
         self.home = self.path("home")
         os.makedirs(self.home + "/.ssh", 0o700)
         self.servers = []
+        self.nets = {}
         self.key("id")
         self.write("gitconfig", "[user]\n\tname = Tester\n\temail = tester@example.org\n"
                    "[init]\n\tdefaultBranch = main\n[protocol]\n\tversion = 2\n[gc]\n\tauto = 0\n"
@@ -111,7 +126,9 @@ class World:
         return path if os.path.exists(path) else self.write("ssh_config_" + key, "\n".join((
             "Host *", "IdentityFile " + self.key(key), "IdentitiesOnly yes", "IdentityAgent none",
             "StrictHostKeyChecking no", "UserKnownHostsFile " + self.path("known_hosts"),
-            "GlobalKnownHostsFile /dev/null", "LogLevel ERROR", "BatchMode yes", "User git", "")))
+            "GlobalKnownHostsFile /dev/null", "LogLevel ERROR", "BatchMode yes", "User git",
+            # A machine that is killed closes no connections; one that boots again resets them.
+            "ServerAliveInterval 2", "ServerAliveCountMax 20", "")))
 
     def run(self, argv, cwd=None, env=None, data=None, ok=True, timeout=TIMEOUT):
         p = subprocess.run(argv, cwd=cwd or self.top, env=env or self.env(), input=data,
@@ -209,7 +226,14 @@ class World:
     # ---- servers ----
 
     def serve(self, store="mem", *args, keys=None, listen="127.0.0.1:0", **more):
-        """store: "mem", or a name of an image in this folder."""
+        """store: "mem", or a name of an image in this folder. The server of world.platform."""
+        if self.platform == "daemon":
+            return self.daemon(store, *args, keys=keys, listen=listen, **more)
+        return self.machine(store, *args, keys=keys, **more)
+
+    def daemon(self, store="mem", *args, keys=None, listen="127.0.0.1:0", **more):
+        check(self.packhorse and os.path.exists(self.packhorse),
+              "this case needs the daemon: build it, and name it with --packhorse")
         if keys is None:
             keys = self.public("id")
         if keys is not False:
@@ -217,6 +241,23 @@ class World:
         server = Server(self, store if store == "mem" else self.path(store), args, listen, **more)
         self.servers.append(server)
         return server
+
+    def machine(self, store="mem", *args, keys=None, disk_mib=1024, **more):
+        """A disk that is not there yet is made, and formatted; one that is there is made large enough."""
+        from machines import Unikernel
+        disk, arguments = None, ["--logs=debug", *args]
+        if store != "mem":
+            disk = self.path(store)
+            if not os.path.exists(disk):
+                arguments.append("--initialize-disk")
+            with open(disk, "ab") as f:
+                os.chmod(disk, 0o600)
+                if f.tell() < disk_mib << 20:
+                    f.truncate(disk_mib << 20)
+        module = None
+        if keys is not False:
+            module = self.write("authorized_keys_%d" % len(self.servers), keys or self.public("id"))
+        return Unikernel(self, disk, arguments, module, **more)
 
 
 class Server:
@@ -247,6 +288,9 @@ class Server:
         with open(self.err.name, "rb") as f:
             return f.read()
 
+    def text(self):
+        return self.errors().decode(errors="replace")
+
     def alive(self):
         return self.process.poll() is None
 
@@ -256,6 +300,9 @@ class Server:
             self.process.kill()
         self.process.wait()
         self.process.stdout.close()
+
+    def power_off(self):
+        self.process.send_signal(signal.SIGTERM)
 
     def stop(self, signum=signal.SIGTERM, timeout=60):
         """An orderly end; anything a sanitizer said fails the case. None: it was told already."""
@@ -267,7 +314,7 @@ class Server:
         check(not found, "a sanitizer spoke")
         equal(code, 0, "exit status of the server")
 
-    def rss_kib(self):
+    def memory_kib(self):
         """Private anonymous memory."""
         total = 0
         with open("/proc/%d/smaps_rollup" % self.process.pid) as f:
@@ -276,7 +323,8 @@ class Server:
                     total += int(line.split()[1])
         return total
 
-    def fds(self):
+    def connections(self):
+        """Descriptors that it has open; only differences mean something."""
         return len(os.listdir("/proc/%d/fd" % self.process.pid))
 
 

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs interop cases: run.py --packhorse BINARY [--list | CASE...]; without names, all of them."""
+"""Runs interop cases against a server; without names, all that are meant for it.
+
+run.py --packhorse BINARY [CASE...]                                 against the daemon
+run.py --unikernel IMAGE --platform host|process|microvm|q35 [CASE...]   against the unikernel"""
 import argparse
 import os
 import sys
@@ -8,34 +11,55 @@ import time
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import cases_faults
+import cases_floods
 import cases_git
+import cases_machine
+import cases_memory
 import cases_random
 import cases_refused
+import machines
 from harness import World
 
-CASES = {case.__name__: case for module in (cases_git, cases_refused, cases_random) for case in module.CASES}
+MODULES = (cases_git, cases_refused, cases_random, cases_machine, cases_faults, cases_floods,
+           cases_memory)
+CASES = {case.__name__: case for module in MODULES for case in module.CASES}
+
+
+def meant_for(case, platform):
+    return platform in getattr(case, "only", (platform,))
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--packhorse", required=True)
-    parser.add_argument("--list", action="store_true")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--packhorse", type=os.path.abspath, help="the daemon; some cases need both")
+    parser.add_argument("--unikernel", type=os.path.abspath, help="an image")
+    parser.add_argument("--platform", choices=machines.PLATFORMS)
+    parser.add_argument("--list", action="store_true", help="the cases for this platform")
     parser.add_argument("cases", nargs="*")
     args = parser.parse_args()
+    platform = args.platform or "daemon"
     if args.list:
-        print("\n".join(CASES))
+        print("\n".join(name for name in CASES if meant_for(CASES[name], platform)))
         return 0
+    if (platform == "daemon") != (args.unikernel is None) or not (args.packhorse or args.unikernel):
+        parser.error("name a daemon with --packhorse, or an image with --unikernel and --platform")
+    if args.unikernel:
+        machines.enter_namespace(sys.argv)
     failed = 0
-    for name in args.cases or CASES:
+    for name in args.cases or [name for name in CASES if meant_for(CASES[name], platform)]:
+        case = CASES[name]
         start = time.monotonic()
         try:
-            with World(os.path.abspath(args.packhorse)) as world:
-                CASES[name](world)
+            if not meant_for(case, platform):
+                raise ValueError("not a case for %s: %s" % (platform, case.why))
+            with World(args.packhorse, args.unikernel, platform) as world:
+                case(world)
             print("ok %s (%.1f s)" % (name, time.monotonic() - start), flush=True)
         except Exception:
             failed += 1
             traceback.print_exc()
-            print("FAILED %s: %s" % (name, CASES[name].__doc__.strip()), flush=True)
+            print("FAILED %s: %s" % (name, case.__doc__.strip()), flush=True)
     return 1 if failed else 0
 
 
