@@ -187,6 +187,8 @@ def main():
     options = parser.parse_args()
     options.mirror = os.environ.get("PH_MIRROR") or MIRROR
     options.downloads = options.downloads or os.path.join(options.folder, "downloads")
+    # patch changes folder.
+    options.folder = os.path.abspath(options.folder)
     os.makedirs(options.folder, exist_ok=True)
     used = ""
     for package, versions in chosen(read_lock(options.lock), options.use).items():

@@ -70,7 +70,7 @@ class Fetch(unittest.TestCase):
         with open(self.path("lock"), "w", encoding="utf-8") as f:
             f.write(self.lock)
         return subprocess.run([sys.executable, "-B", FETCH, "--lock", self.path("lock"), *arguments,
-                               self.path("out")], env=dict(os.environ, PH_MIRROR=url or self.url),
+                               "out"], cwd=self.work.name, env=dict(os.environ, PH_MIRROR=url or self.url),
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
 
     def hello(self):
