@@ -89,8 +89,8 @@ def build(folder, image, address, public_key, repositories):
     """Writes an initramfs that serves repositories {name: path} at address; returns the kernel and it."""
     root = os.path.join(folder, "root")
     with gzip.open(image, "wb", 9) as out:
-        for name in ("bin", "dev", "etc", "etc/dropbear", "lib", "lib64", "modules", "proc", "root", "root/.ssh", "run", "sys",
-                     "tmp", "usr", "usr/lib", "usr/lib/git-core"):
+        for name in ("bin", "dev", "etc", "etc/dropbear", "lib", "lib64", "modules", "proc", "root",
+                     "root/.ssh", "run", "sys", "tmp", "usr", "usr/lib", "usr/lib/git-core"):
             entry(out, name, 0o040755 if "ssh" not in name else 0o040700)
         entry(out, "init", 0o100755, (INIT % {"modules": " ".join(MODULES), "address": address}).encode())
         add_file(out, find(root, "bin/busybox"), "bin/busybox")

@@ -2,22 +2,26 @@
 """The machines that bench/run unikernel compares, each on a tap device of its own in a network namespace
 that ends with the process: the image under QEMU, the image as a process, and the peer's Linux VM."""
 import errno
+import fcntl
 import os
 import re
 import select
 import socket
+import struct
 import subprocess
 import time
 
 QEMU = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-nodefaults", "-no-user-config", "-display", "none",
         "-serial", "stdio", "-no-reboot"]
+SIOCGIFFLAGS, IFF_RUNNING = 0x8913, 0x40
 LIFE = 5400  # seconds after which all of it ends
 
 
 def enter_namespace(argv):
     """Starts argv again where it is alone with its network and its processes: all end with it."""
     os.environ["PACKHORSE_BENCH_ALONE"] = "1"
-    os.execvp("timeout", ["timeout", "-k", "5", str(LIFE), "unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", *argv])
+    os.execvp("timeout", ["timeout", "-k", "5", str(LIFE), "unshare", "--net", "--pid", "--fork", "--kill-child",
+                          "--mount-proc", *argv])
 
 
 def inside_namespace():
@@ -57,12 +61,20 @@ class Machine:
         while time.monotonic() - self.started < limit:
             if self.process.poll() is not None:
                 raise RuntimeError("%s ended with %d" % (self.name, self.process.returncode))
-            passed = time.monotonic() - self.started
-            if self.try_banner(0.001 if passed < 0.3 else 0.01):
+            if not self.connected():
+                time.sleep(0.0005)
+            elif self.try_banner(0.001 if time.monotonic() - self.started < 0.02 else 0.004):
                 passed = time.monotonic() - self.started
                 self.remember()
                 return passed
         raise RuntimeError("%s does not answer" % self.name)
+
+    def connected(self):
+        """Whether somebody has opened the other end. From then on frames wait for the guest, and what is
+        sent is one attempt to connect at a time, so that it is not busy with old ones when it is up."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            answer = fcntl.ioctl(s, SIOCGIFFLAGS, struct.pack("16sH22x", self.tap.encode(), 0))
+            return struct.unpack_from("16sH", answer)[1] & IFF_RUNNING != 0
 
     def remember(self):
         """Later starts must not wait for a second ARP request, which comes a second after the first."""
