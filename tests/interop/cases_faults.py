@@ -69,7 +69,7 @@ def power_cuts(world):
         threads = [threading.Thread(target=run, args=(lane,)) for lane in range(lanes)]
         for t in threads:
             t.start()
-        time.sleep(rng.uniform(0.1, 3))
+        time.sleep(rng.uniform(0.1, 6 if world.platform in QEMU else 3))
         stop.set()
         server.kill()
         for t in threads:
