@@ -37,6 +37,7 @@ if(PH_UNIKERNEL STREQUAL "image")
     COMMAND sh ${musl_build} library ${musl_arguments}
     COMMAND ${CMAKE_COMMAND} -E copy ${musl}/lib/libc.a ${CMAKE_BINARY_DIR}/relink/libc.a
     DEPENDS ${musl}/config.mak ${CMAKE_SOURCE_DIR}/unikernel/third-party/musl/syscall_arch.h
+      ${CMAKE_SOURCE_DIR}/unikernel/third-party/musl/crash.h
     VERBATIM COMMENT "musl: libc.a")
   add_custom_target(ph_libc_headers DEPENDS ${musl}/config.mak)
   add_custom_target(ph_libc_library DEPENDS ${CMAKE_BINARY_DIR}/relink/libc.a)

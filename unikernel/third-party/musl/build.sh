@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# build.sh headers|library SOURCE BUILD COMPILER: musl's own build, with our syscall_arch.h put first.
+# build.sh headers|library SOURCE BUILD COMPILER: musl's own build, with our syscall_arch.h put first,
+# and crash.h included.
 set -eu
 what=$1 source=$2 build=$3 compiler=$4
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,8 +16,8 @@ if [ "$what" = headers ]; then
 		exit 1
 	}
 	# The only variable that stands before musl's own include folders.
-	sed -i "s|^CFLAGS_C99FSE = |&-I$here |" config.mak
-	grep -q "^CFLAGS_C99FSE = -I$here " config.mak
+	sed -i "s|^CFLAGS_C99FSE = |&-I$here -include $here/crash.h |" config.mak
+	grep -q "^CFLAGS_C99FSE = -I$here -include " config.mak
 	make -s install-headers
 else
 	make -s -j"$(nproc)" lib/libc.a >make.log 2>&1 || {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """test_image.py CHECK SOURCE BUILD SOURCES: what is true of the images whatever they do when they run.
 
-  checks   size, permissions of segments, no instruction that calls a kernel
+  checks   size, permissions of segments, no instruction that calls a kernel or sleeps in a crash
   twice    a clean build of a copy of the source, elsewhere, gives the same bytes
   relink   relink/ gives the same bytes again, and takes another libssh, which then serves ssh
 """
@@ -34,12 +34,15 @@ def same(a, b):
     require(filecmp.cmp(a, b, shallow=False), a, "and", b, "differ")
 
 
-def kernel_calls(image):
+KERNEL_CALL = r"syscall|sysenter|int +\$0x80"
+
+
+def instructions(image, which):
     where, found = "", []
     for line in run("objdump", "-d", image).splitlines():
         if line.endswith(">:"):
             where = line
-        elif re.search(r"\t(syscall|sysenter|int +\$0x80)\b", line):
+        elif re.search(r"\t(%s)\b" % which, line):
             found.append(where + line)
     return found
 
@@ -49,10 +52,15 @@ def checks():
     size = os.path.getsize(image)
     require(size < BYTES_MAX, image, "has", size, "bytes")
     require("no symbols" in run("nm", image, stderr=subprocess.STDOUT), image, "is not stripped")
-    found = kernel_calls(image + ".symbols")
+    hosted = os.path.join(build, "packhorse-host.symbols")
+    found = instructions(image + ".symbols", KERNEL_CALL)
     require(not found, "\n".join(found[:10]))
     # The one that runs under a kernel shows that the search finds what is there.
-    require(kernel_calls(os.path.join(build, "packhorse-host.symbols")), "nothing is found anywhere")
+    require(instructions(hosted, KERNEL_CALL), "nothing is found anywhere")
+    # A crash that sleeps is none; see musl/crash.h.
+    found = instructions(hosted, "hlt")
+    require(not found, "\n".join(found[:10]))
+    require(instructions(hosted, "ud2"), "nothing can crash")
     loads = re.findall(r"^ +LOAD .* ([R ][W ][E ]) +0x", run("readelf", "-lW", image), re.M)
     require(len(loads) >= 3 and not [f for f in loads if "W" in f and "E" in f], loads)
     print(size, "bytes; segments", loads)
