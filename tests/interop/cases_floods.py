@@ -131,13 +131,20 @@ def thousand_connections(world):
     # The first ones fill what is kept for good.
     connections_round(world, server, said, rng, 25)
     quiet(server)
-    before = server.memory_kib()
-    connections_round(world, server, said, rng, each)
-    quiet(server)
-    after = server.memory_kib()
-    print("%d connections: %d KiB before, %d KiB after" % (each * 4, before, after))
-    # A leak of one word a connection would be more than this page.
-    check(after <= before + 4, "%d KiB before, %d KiB after" % (before, after))
+    first = most = server.memory_kib()
+    # What is lost grows with every round, and by more than this when a thousand connections lose 32 bytes
+    # each. How the last ones of a round happened to overlap moves a few pages to and fro.
+    for number in range(5):
+        connections_round(world, server, said, rng, each)
+        quiet(server)
+        after = server.memory_kib()
+        print("%d connections: %d KiB at most before, %d KiB after" % (each * 4, most, after))
+        check(after <= first + 32, "%d KiB at first, %d KiB now" % (first, after))
+        if after <= most:
+            break
+        most = after
+    else:
+        check(False, "memory grew in each of %d rounds, to %d KiB" % (number + 1, after))
     check("refs/heads/main" in world.git("ls-remote", server.url("app")).text, "it serves")
     server.stop()
 
