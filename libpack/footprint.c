@@ -8,6 +8,7 @@
 #include <packhorse/footprint.h>
 
 #include "pack_in_int.h"
+#include "pack_out_int.h"
 #include "reader_int.h"
 #include "walk_run_int.h"
 
@@ -80,9 +81,11 @@ uint64_t ph_footprint_walk(const struct ph_limits *limits, uint64_t objects, uin
 
 uint64_t ph_footprint_pack_out(const struct ph_limits *limits, uint64_t objects)
 {
-	/* Of a walk the states are left; records are made for what does not go out as it is. */
-	return objects + 2 * sizeof(uint64_t) * objects + 64 * KIB + DEFLATE_BYTES + SMALL_BYTES +
-	       reader_bytes(limits, objects);
+	uint64_t segments = least(objects + 64, PH__OUT_SEGMENTS_MAX);
+
+	/* Of a walk the states are left. */
+	return objects + GROWN * segments * sizeof(struct ph__out_segment) + PH__OUT_WINDOW_BYTES +
+	       DEFLATE_BYTES + SMALL_BYTES + reader_bytes(limits, objects);
 }
 
 uint64_t ph_footprint_cut(const struct ph_limits *limits, uint64_t objects, uint64_t tips)

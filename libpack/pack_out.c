@@ -70,7 +70,7 @@ void ph_pack_out_free(struct ph_pack_out *out)
 	ph_reader_free(out->reader);
 	ph_deflate_free(out->deflate);
 	ph_mem_free(alloc, out->window);
-	ph_mem_free(alloc, out->records);
+	ph_mem_free(alloc, out->segments);
 	ph_mem_free(alloc, out->chosen);
 	ph_mem_free(alloc, out->packs);
 	ph_mem_free(alloc, out);
@@ -201,10 +201,11 @@ static enum ph_status run_count_next(struct ph_pack_out *out)
 static enum ph_status begin_run(struct ph_pack_out *out)
 {
 	const struct ph_source *source = out->options.source;
-	struct ph__out_pack *pack = &out->packs[out->pack];
+	const struct ph__out_pack *pack = &out->packs[out->pack];
+	enum ph_status status = ph__out_note(out, 0, pack->bytes);
 
-	pack->whole = true;
-	pack->start = out->stats.bytes;
+	if (status != PH_OK)
+		return status;
 	out->copy_at = 0;
 	out->copy_end = pack->bytes;
 	out->pos = 0;

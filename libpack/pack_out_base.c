@@ -10,60 +10,73 @@
 
 #include <assert.h>
 
-enum ph_status ph__out_record_add(struct ph_pack_out *out, uint64_t offset)
+/* Room for one more: the array grows, and then forgets its older half. */
+static enum ph_status make_room(struct ph_pack_out *out)
 {
-	struct ph__out_pack *pack = &out->packs[out->pack];
+	size_t room = out->segment_room ? 2 * out->segment_room : 64;
+	struct ph__out_segment *segments;
 
-	/* One array for all that is still to come; its size is known by now. */
-	if (!out->records) {
-		size_t left = out->stats.objects - out->stats.written;
-		out->records = ph_mem_zalloc(out->options.alloc, left, sizeof(*out->records));
-		if (!out->records)
-			return PH_ERR_NOMEM;
-		out->record_capacity = left;
+	if (out->segment_count < out->segment_room)
+		return PH_OK;
+	if (out->segment_room == PH__OUT_SEGMENTS_MAX) {
+		size_t half = out->segment_count / 2;
+
+		out->segment_count -= half;
+		memmove(out->segments, out->segments + half,
+		        out->segment_count * sizeof(*out->segments));
+		return PH_OK;
 	}
-	/* More are selected than were counted. */
-	if (out->record_count == out->record_capacity)
-		return PH_ERR_CORRUPT;
-	if (pack->record_count == 0)
-		pack->record_first = out->record_count;
-	out->records[out->record_count].offset = offset;
-	out->records[out->record_count].written_at = out->stats.bytes;
-	out->record_count++;
-	pack->record_count++;
+	segments = ph_mem_resize(out->options.alloc, out->segments, room, sizeof(*segments));
+	if (!segments)
+		return PH_ERR_NOMEM;
+	out->segments = segments;
+	out->segment_room = room;
 	return PH_OK;
 }
 
-/* Whether the entry at offset of a pack was written, and where. */
-static bool find_written(const struct ph_pack_out *out, uint32_t pack_number, uint64_t offset,
+enum ph_status ph__out_note(struct ph_pack_out *out, uint64_t offset, uint64_t end)
+{
+	struct ph__out_segment *last =
+	        out->segment_count > 0 ? &out->segments[out->segment_count - 1] : NULL;
+	enum ph_status status;
+
+	if (last && last->pack == out->pack && last->end == offset &&
+	    out->stats.bytes - last->written_at == offset - last->offset) {
+		last->end = end;
+		return PH_OK;
+	}
+	status = make_room(out);
+	if (status != PH_OK)
+		return status;
+	out->segments[out->segment_count++] = (struct ph__out_segment){
+	        .offset = offset, .end = end, .written_at = out->stats.bytes, .pack = out->pack};
+	return PH_OK;
+}
+
+/* Whether the entry at offset of a pack is known to have been written, and where. */
+static bool find_written(const struct ph_pack_out *out, uint32_t pack, uint64_t offset,
                          uint64_t *written_at)
 {
-	const struct ph__out_pack *pack = &out->packs[pack_number];
-	const struct ph__out_record *records;
-	size_t lo = 0;
-	size_t hi = pack->record_count;
+	size_t lo = 0, hi = out->segment_count;
+	const struct ph__out_segment *found;
 
-	if (pack_number > out->pack)
-		return false;
-	if (pack->whole) {
-		*written_at = pack->start + offset;
-		return true;
-	}
-	if (hi == 0)
-		return false;
-	records = out->records + pack->record_first;
+	/* The last one that begins at the entry or before it. */
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		if (records[mid].offset == offset) {
-			*written_at = records[mid].written_at;
-			return true;
-		}
-		if (records[mid].offset < offset)
+		const struct ph__out_segment *at = &out->segments[mid];
+
+		if (at->pack < pack || (at->pack == pack && at->offset <= offset))
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	return false;
+	if (lo == 0)
+		return false;
+	found = &out->segments[lo - 1];
+	if (found->pack != pack || offset >= found->end)
+		return false;
+	*written_at = found->written_at + (offset - found->offset);
+	return true;
 }
 
 /* The same question about any object, by its one location. */
@@ -75,7 +88,8 @@ static void choose_by_location(const struct ph_pack_out *out, struct ph_loc loc,
 	choice->oid = entry->oid;
 	if (find_written(out, loc.pack, entry->offset, &choice->written_at))
 		choice->kind = out->options.ofs_delta ? PH__OUT_BASE_WRITTEN : PH__OUT_BASE_NAMED;
-	else if (loc.pack == out->pack && loc.pos > out->pos && ph__out_selected(out, loc))
+	else if ((loc.pack < out->pack || (loc.pack == out->pack && loc.pos != out->pos)) &&
+	         ph__out_selected(out, loc))
 		choice->kind = PH__OUT_BASE_NAMED;
 	else if (out->options.thin && walk && ph_walk_had(walk, loc))
 		choice->kind = PH__OUT_BASE_NAMED;

@@ -122,7 +122,7 @@ enum ph_status ph__out_entry_open(struct ph_pack_out *out, uint32_t *budget)
 	if (status == PH_OK && header.type > PH_OBJ_TAG)
 		status = ph__out_base_choose(out, &header, &base);
 	if (status == PH_OK)
-		status = ph__out_record_add(out, entry.offset);
+		status = ph__out_note(out, entry.offset, entry.end);
 	if (status != PH_OK)
 		return status;
 	out->last_end = entry.end;

@@ -38,16 +38,23 @@ struct ph__out_pack {
 	uint64_t first; /* number of its first object, counted over all packs */
 	uint64_t bytes;
 	uint32_t entries;
-	bool whole;                        /* it went, or goes, out as one run */
-	uint64_t start;                    /* then: where, in the output */
-	size_t record_first, record_count; /* else: its objects in records */
 };
 
-/* Where an object went, by its place in the run. Those of one pack are sorted by offset. */
-struct ph__out_record {
-	uint64_t offset;
-	uint64_t written_at;
+/*
+ * Entries that went out one after the other as they follow each other in their run: so the distance
+ * between there and here is the same for all of them. In the order of packs and offsets.
+ */
+struct ph__out_segment {
+	uint64_t offset, end; /* in the run */
+	uint64_t written_at;  /* of the first */
+	uint32_t pack;
 };
+
+/*
+ * So many of the latest are remembered; most packs need a handful. A base that went out before them
+ * is named by its id, which takes more bytes and nothing else.
+ */
+#define PH__OUT_SEGMENTS_MAX 16384u
 
 /* The caller's buffer during one call. */
 struct ph__out_buf {
@@ -66,8 +73,8 @@ struct ph_pack_out {
 	uint32_t pack, pos; /* what is at hand */
 	uint8_t *chosen;    /* without a walk: a bit an object, when there are several packs */
 
-	struct ph__out_record *records;
-	size_t record_count, record_capacity;
+	struct ph__out_segment *segments;
+	size_t segment_count, segment_room;
 
 	uint8_t head[PH__ENTRY_HEADER_BYTES_MAX];
 	size_t head_pos, head_len;
@@ -117,8 +124,9 @@ struct ph__out_base {
 /* What the delta at out->pack, out->pos may build on. */
 enum ph_status ph__out_base_choose(struct ph_pack_out *out, const struct ph_entry_header *header,
                                    struct ph__out_base *choice);
-/* Remembers that the entry at offset of the pack at hand is written next. */
-enum ph_status ph__out_record_add(struct ph_pack_out *out, uint64_t offset);
+/* Remembers that the entry, or run of entries, from offset to end of the pack at hand is written
+ * next. */
+enum ph_status ph__out_note(struct ph_pack_out *out, uint64_t offset, uint64_t end);
 
 /* Opens the entry at out->pos: sets the next phases, and what they need. */
 enum ph_status ph__out_entry_open(struct ph_pack_out *out, uint32_t *budget);

@@ -11,6 +11,7 @@
 #include "support.h"
 
 #include <packhorse/pack_out.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define PACKS_MAX 3
@@ -622,6 +623,52 @@ static void bases_that_come_later(void **state)
  * keeping both deltas would be a cycle. Here 0 is found in pack 0, so no cycle can arise from the
  * copies that count; the deltas of pack 1 build across packs only on what went out before.
  */
+/* Every other object goes out, so many that where the first ones went is forgotten by the end. */
+static void old_bases_are_named(void **state)
+{
+	struct ph_test_unpacked unpacked;
+	struct fixture fixture;
+	struct ph_walk_options options;
+	enum ph_status status;
+	uint32_t pairs = 20000, early, late;
+
+	(void)state;
+	begin(&fixture, PH_HASH_SHA1, 1);
+	for (uint32_t i = 0; i < pairs; i++) {
+		char text[32];
+		int len = snprintf(text, sizeof(text), "number %u\n", (unsigned)i);
+
+		ph_test_pack_add(&fixture.packs[0], PH_OBJ_BLOB, text, (size_t)len);
+		text[0] = 'N';
+		ph_test_pack_add(&fixture.packs[0], PH_OBJ_BLOB, text, (size_t)len);
+	}
+	early = ph_test_pack_add_ofs(&fixture.packs[0], 0, "number 0\nand more\n", 18);
+	late = ph_test_pack_add_ofs(&fixture.packs[0], 2 * pairs - 2, "number 19999\nmore\n", 18);
+	open_source(&fixture);
+	options = (struct ph_walk_options){.source = fixture.options.source,
+	                                   .alloc = &fixture.memory.alloc,
+	                                   .limits = &fixture.limits};
+	assert_int_equal(ph_walk_new(&fixture.walk, &options), PH_OK);
+	for (uint32_t i = 0; i < fixture.packs[0].count; i++)
+		if (i % 2 == 0 || i >= early)
+			assert_int_equal(
+			        ph_walk_want(fixture.walk, &fixture.packs[0].entries[i].oid),
+			        PH_OK);
+	do {
+		uint32_t budget = 100000;
+		status = ph_walk_run(fixture.walk, &budget);
+	} while (status == PH_AGAIN);
+	assert_int_equal(status, PH_OK);
+	fixture.options.walk = fixture.walk;
+	take_with_walk(&fixture, false, &unpacked);
+	assert_int_equal(unpacked.count, pairs + 2);
+	assert_int_equal(unpacked.ref_deltas, 1);
+	assert_int_equal(unpacked.ofs_deltas, 1);
+	assert_non_null(ph_test_unpacked_find(&unpacked, &fixture.packs[0].entries[late].oid));
+	ph_test_unpacked_release(&unpacked);
+	end(&fixture);
+}
+
 static void no_cycles_across_packs(void **state)
 {
 	static const struct version whole = {PH_OBJ_BLOB, 0};
@@ -732,6 +779,7 @@ int main(void)
 	        cmocka_unit_test(damage_is_survived),
 	        cmocka_unit_test(only_what_is_selected_goes_out),
 	        cmocka_unit_test(bases_that_come_later),
+	        cmocka_unit_test(old_bases_are_named),
 	        cmocka_unit_test(no_cycles_across_packs),
 	        cmocka_unit_test(walks_over_random_histories),
 	};
