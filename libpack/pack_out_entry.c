@@ -73,6 +73,28 @@ static enum ph_status open_stored(struct ph_pack_out *out, const struct ph_entry
 	return PH_OK;
 }
 
+/* Whether the object at hand was made in full before: then it is copied from there, header and all.
+ */
+static enum ph_status open_full(struct ph_pack_out *out)
+{
+	for (uint32_t i = 0; i < out->options.fulls_count; i++) {
+		const struct ph_fulls *fulls = &out->options.fulls[i];
+		enum ph_status status;
+
+		if (fulls->pack != out->pack)
+			continue;
+		status = ph_fulls_find(fulls, out->pos, &out->copy_at, &out->copy_end);
+		if (status != PH_OK)
+			return status;
+		out->full = fulls->bytes;
+		out->head_len = 0;
+		out->after_head = PH__OUT_COPY;
+		out->stats.reused++;
+		return PH_OK;
+	}
+	return PH_ERR_NOT_FOUND;
+}
+
 /* The object is read whole; what it takes is bounded by the limit on objects that came in. */
 static enum ph_status open_again(struct ph_pack_out *out, uint32_t *budget)
 {
@@ -133,8 +155,10 @@ enum ph_status ph__out_entry_open(struct ph_pack_out *out, uint32_t *budget)
 		out->head_len = header.header_bytes;
 		return open_stored(out, &entry, &header);
 	}
-	if (base.kind == PH__OUT_BASE_NONE)
-		return open_again(out, budget);
+	if (base.kind == PH__OUT_BASE_NONE) {
+		status = open_full(out);
+		return status == PH_ERR_NOT_FOUND ? open_again(out, budget) : status;
+	}
 	out->stats.deltas++;
 	make_delta_head(out, &header, &base);
 	return open_stored(out, &entry, &header);
@@ -147,34 +171,45 @@ static void entry_written(struct ph_pack_out *out)
 	out->phase = PH__OUT_ENTRY;
 }
 
+/* Up to *len bytes at copy_at: as many as the window has, if it has any. */
+static enum ph_status copy_some(struct ph_pack_out *out, uint8_t *to, size_t *len)
+{
+	const struct ph_source *source = out->options.source;
+	uint64_t in_window = out->copy_at - out->window_at;
+
+	if (*len == 0)
+		return PH_OK;
+	if (out->full)
+		return out->full->read(out->full, out->copy_at, to, *len);
+	assert(out->window_pack == out->pack && out->copy_at >= out->window_at);
+	if (in_window >= out->window_len)
+		return source->ops->read(source, out->pack, out->copy_at, to, *len);
+	if (*len > out->window_len - in_window)
+		*len = out->window_len - (size_t)in_window;
+	memcpy(to, out->window + in_window, *len);
+	return PH_OK;
+}
+
 enum ph_status ph__out_entry_copy(struct ph_pack_out *out, struct ph__out_buf *buf,
                                   uint32_t *budget)
 {
-	const struct ph_source *source = out->options.source;
 	uint64_t left = out->copy_end - out->copy_at;
 	size_t len = buf->len - buf->used;
-	uint64_t in_window = out->copy_at - out->window_at;
 	enum ph_status status;
 
 	if (len > PH__OUT_STEP_BYTES)
 		len = PH__OUT_STEP_BYTES;
 	if (len > left)
 		len = (size_t)left;
-	assert(out->window_pack == out->pack && out->copy_at >= out->window_at);
-	if (in_window < out->window_len) {
-		if (len > out->window_len - in_window)
-			len = out->window_len - (size_t)in_window;
-		memcpy(buf->data + buf->used, out->window + in_window, len);
-	} else if (len > 0) {
-		status = source->ops->read(source, out->pack, out->copy_at, buf->data + buf->used,
-		                           len);
-		if (status != PH_OK)
-			return status;
-	}
+	status = copy_some(out, buf->data + buf->used, &len);
+	if (status != PH_OK)
+		return status;
 	out->copy_at += len;
 	ph__out_gave(out, buf, len, budget);
-	if (out->copy_at == out->copy_end)
+	if (out->copy_at == out->copy_end) {
+		out->full = NULL;
 		entry_written(out);
+	}
 	return PH_OK;
 }
 

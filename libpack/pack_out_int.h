@@ -78,10 +78,11 @@ struct ph_pack_out {
 
 	uint8_t head[PH__ENTRY_HEADER_BYTES_MAX];
 	size_t head_pos, head_len;
-	uint64_t copy_at, copy_end; /* in the run */
-	uint64_t last_end;          /* in the run: of the last entry that went out */
-	uint64_t count_end;         /* in the run: of the entry that stats count next */
-	bool count_delta;           /* it is stored as a delta */
+	const struct ph_bytes *full; /* a full entry is copied from here; NULL: from the run */
+	uint64_t copy_at, copy_end;  /* in the run, or in full */
+	uint64_t last_end;           /* in the run: of the last entry that went out */
+	uint64_t count_end;          /* in the run: of the entry that stats count next */
+	bool count_delta;            /* it is stored as a delta */
 
 	uint8_t *window;
 	uint32_t window_pack;

@@ -2,14 +2,14 @@
 /*
  * A pack going out: the objects that a walk selected, as a packfile (gitformat-pack version 2),
  * made as it is taken. Stored entries are copied as they are: whole objects, and deltas whose base
- * goes out before them or, with thin, is known to be had. Other deltas are re-encoded as whole
- * objects. It never searches for deltas, and it never sends what was not selected. Memory is a few
- * bytes an object and two windows.
+ * goes out before them or, with thin, is known to be had. Other deltas are replaced by full entries
+ * that were made before (fulls.h), or re-encoded as whole objects. It never searches for deltas,
+ * and it never sends what was not selected. Memory is a few bytes an object and two windows.
  */
 #ifndef PACKHORSE_PACK_OUT_H
 #define PACKHORSE_PACK_OUT_H
 
-#include <packhorse/walk.h>
+#include <packhorse/fulls.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -22,6 +22,9 @@ struct ph_pack_out_options {
 	const struct ph_walk *walk;     /* has run; NULL: every object of the source */
 	const struct ph_alloc *alloc;
 	const struct ph_limits *limits;
+	/* Full entries that were made before, for some of the packs; they outlive it. */
+	const struct ph_fulls *fulls;
+	uint32_t fulls_count;
 	bool ofs_delta; /* the client takes OFS_DELTA; otherwise they become REF_DELTA */
 	bool thin;      /* REF_DELTA against objects that the client has */
 	/* Count deltas in packs that are copied whole as well. That needs a look at every entry. */
