@@ -161,50 +161,17 @@ static void test_out_of_memory(void **state)
 
 /* ---- threads ---- */
 
-static enum ph_status mutex_new(void *user, void **out)
-{
-	pthread_mutex_t *mutex = malloc(sizeof(*mutex));
-
-	(void)user;
-	if (!mutex)
-		return PH_ERR_NOMEM;
-	pthread_mutex_init(mutex, NULL);
-	*out = mutex;
-	return PH_OK;
-}
-
-static void mutex_free(void *user, void *mutex)
-{
-	(void)user;
-	pthread_mutex_destroy(mutex);
-	free(mutex);
-}
-
-static void mutex_lock(void *user, void *mutex)
-{
-	(void)user;
-	pthread_mutex_lock(mutex);
-}
-
-static void mutex_unlock(void *user, void *mutex)
-{
-	(void)user;
-	pthread_mutex_unlock(mutex);
-}
-
-static const struct ph_sync sync_pthread = {NULL, mutex_new, mutex_free, mutex_lock, mutex_unlock};
-
 /* A mutex that cannot be had; the one before it is not forgotten. */
 static unsigned mutexes_left;
 
 static enum ph_status mutex_scarce(void *user, void **out)
 {
-	return mutexes_left-- > 0 ? mutex_new(user, out) : PH_ERR_NOMEM;
+	return mutexes_left-- > 0 ? ph_test_sync.mutex_new(user, out) : PH_ERR_NOMEM;
 }
 
 static void test_no_locks(void **state)
 {
-	struct ph_sync scarce = sync_pthread;
+	struct ph_sync scarce = ph_test_sync;
 	struct ph_memory *of;
 
 	(void)state;
@@ -281,7 +248,7 @@ static void test_threads(void **state)
 	struct ph_memory *of;
 
 	(void)state;
-	assert_int_equal(ph_memory_new(&of, &memory.alloc, 100, &sync_pthread), PH_OK);
+	assert_int_equal(ph_memory_new(&of, &memory.alloc, 100, &ph_test_sync), PH_OK);
 	for (unsigned i = 0; i < THREADS; i++) {
 		workers[i] = (struct worker){.of = of, .seed = i + 1, .in_use = &in_use};
 		assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);

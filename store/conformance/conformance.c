@@ -51,7 +51,7 @@ static void run_one(void **state)
 	ph_limits_init(&c->limits);
 	c->options.alloc = &c->memory.alloc;
 	c->options.limits = &c->limits;
-	c->options.sync = c->test->flags & CONF_THREADS ? &ph__conf_sync : NULL;
+	c->options.sync = c->test->flags & CONF_THREADS ? &ph_test_sync : NULL;
 	c->options.bytes_max = c->test->flags & CONF_SMALL ? CONF_SMALL_BYTES : 0;
 	open_store(c);
 	c->test->run(c);

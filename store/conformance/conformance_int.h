@@ -49,9 +49,6 @@ extern const struct conf_test ph__conf_memory_tests[];
 extern const struct conf_test ph__conf_model_tests[];
 extern const struct conf_test ph__conf_thread_tests[];
 
-/* Over pthreads, for tests that have threads. */
-extern const struct ph_sync ph__conf_sync;
-
 #define assert_status(have, want) ph__conf_status((have), (want), #have, __FILE__, __LINE__)
 void ph__conf_status(enum ph_status have, enum ph_status want, const char *what, const char *file,
                      int line);

@@ -57,6 +57,12 @@ struct ph_test_alloc {
 
 void ph_test_alloc_init(struct ph_test_alloc *memory);
 
+/* --- Locks ---------------------------------------------------------------------------------------
+ */
+
+/* Of POSIX threads. */
+extern const struct ph_sync ph_test_sync;
+
 /* --- Random numbers ----------------------------------------------------------------------------
  */
 

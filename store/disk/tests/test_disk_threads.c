@@ -85,7 +85,7 @@ static void start(struct shared *shared, uint32_t flush_us)
 	char name[16];
 	memset(shared, 0, sizeof(*shared));
 	sim_options(&options);
-	options.sync = &ph__conf_sync;
+	options.sync = &ph_test_sync;
 	shared->sim = sim_new(1 << 20, 256 << 20);
 	assert_status(sim_open(shared->sim, &options, &shared->store), PH_OK);
 	for (uint32_t i = 0; i < WRITERS; i++) {
@@ -324,13 +324,13 @@ static void test_everything(void **state)
 
 /* ---- a repository that is asked for while it is made ---- */
 
-/* As ph__conf_sync, but behind some unlock a commit by another thread comes to its end. */
+/* As ph_test_sync, but behind some unlock a commit by another thread comes to its end. */
 static struct ph_txn *meanwhile;
 static uint32_t unlocks;
 
 static void unlock_and_commit(void *user, void *mutex)
 {
-	ph__conf_sync.mutex_unlock(user, mutex);
+	ph_test_sync.mutex_unlock(user, mutex);
 	if (!meanwhile || --unlocks > 0)
 		return;
 	struct ph_txn *txn = meanwhile;
@@ -341,7 +341,7 @@ static void unlock_and_commit(void *user, void *mutex)
 /* Whenever that happens there is one repository, which goes when it is deleted. */
 static void test_created_meanwhile(void **state)
 {
-	struct ph_sync sync = ph__conf_sync;
+	struct ph_sync sync = ph_test_sync;
 	bool done = false;
 	(void)state;
 	sync.mutex_unlock = unlock_and_commit;
