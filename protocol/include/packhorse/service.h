@@ -6,6 +6,7 @@
 #define PACKHORSE_SERVICE_H
 
 #include <packhorse/memory.h>
+#include <packhorse/selections.h>
 #include <packhorse/session.h>
 #include <packhorse/store.h>
 
@@ -39,6 +40,8 @@ struct ph_service {
 	/* The owner command "shutdown": starts an orderly end. NULL: there is no such command. */
 	void *shutdown_user;
 	void (*shutdown)(void *user, const char *identity);
+	/* What sessions share of their answers; NULL: each selects for itself. */
+	struct ph_selections *selections;
 };
 
 enum ph_request_kind {
