@@ -19,7 +19,6 @@
 /* How often to see whether memory can be given back. */
 #define TRIM_MS 2000u
 #define HOST_KEY_BYTES_MAX 16384u
-#define HOST_KEY_SETTING "host-key"
 #define LOOPS_MAX 64u
 /* Connections at once; beyond, new ones are closed at once rather than all made slow. */
 #define CONNECTIONS_MAX 2000u
@@ -172,23 +171,11 @@ static bool host_key_from_file(struct server *server)
 
 static bool host_key_load(struct server *server)
 {
-	size_t len = sizeof server->host_key - 1;
 	enum ph_status status;
 
 	if (server->options->host_key)
 		return host_key_from_file(server);
-	status = ph_store_setting_get(server->store, HOST_KEY_SETTING, server->host_key, &len);
-	if (status == PH_OK) {
-		server->host_key[len] = '\0';
-		return true;
-	}
-	if (status == PH_ERR_NOT_FOUND) {
-		len = sizeof server->host_key;
-		status = ph_ssh_host_key_generate(server->host_key, &len);
-		if (status == PH_OK)
-			status = ph_store_setting_set(server->store, HOST_KEY_SETTING,
-			                              server->host_key, strlen(server->host_key));
-	}
+	status = ph_ssh_host_key_kept(server->store, server->host_key, sizeof server->host_key);
 	if (status != PH_OK)
 		fprintf(stderr, "packhorse: cannot make a host key: %s\n", ph_status_text(status));
 	return status == PH_OK;

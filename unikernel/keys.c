@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HOST_KEY_SETTING "host-key"
 #define MODULE_BYTES_MAX (4u << 20)
 #define SEED_BYTES 32u
 #define PEM_BEGIN "-----BEGIN "
@@ -64,21 +63,6 @@ static const char *given_key(char *pem, const char *text)
 	               : "it is neither ed25519:SEED nor an OpenSSH private key in base64";
 }
 
-static enum ph_status kept_key(char *pem, struct ph_store *store)
-{
-	size_t len = PH__HOST_KEY_BYTES - 1;
-	enum ph_status status = ph_store_setting_get(store, HOST_KEY_SETTING, pem, &len);
-
-	if (status == PH_OK)
-		pem[len] = '\0';
-	if (status != PH_ERR_NOT_FOUND)
-		return status;
-	len = PH__HOST_KEY_BYTES;
-	status = ph_ssh_host_key_generate(pem, &len);
-	return status == PH_OK ? ph_store_setting_set(store, HOST_KEY_SETTING, pem, strlen(pem))
-	                       : status;
-}
-
 enum ph__exit ph__keys_host(char pem[PH__HOST_KEY_BYTES], const struct ph__args *args,
                             struct ph_store *store)
 {
@@ -89,7 +73,7 @@ enum ph__exit ph__keys_host(char pem[PH__HOST_KEY_BYTES], const struct ph__args 
 			ph__say(PH_LOG_ERROR, "--ssh-key cannot be used: %s", why);
 		return why ? PH__EXIT_KEY : PH__EXIT_OFF;
 	}
-	enum ph_status status = kept_key(pem, store);
+	enum ph_status status = ph_ssh_host_key_kept(store, pem, PH__HOST_KEY_BYTES);
 	if (status == PH_OK)
 		return PH__EXIT_OFF;
 	ph__say(PH_LOG_ERROR, "no host key: %s", ph_status_text(status));

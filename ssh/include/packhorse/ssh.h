@@ -80,8 +80,16 @@ PH_API void ph_ssh_server_free(struct ph_ssh_server *server);
 /* A new ed25519 host key as PEM text, in buf with its NUL; *len is the room and then the length. */
 PH_MUST_CHECK PH_API enum ph_status ph_ssh_host_key_generate(char *buf, size_t *len);
 /*
- * The same for the ed25519 key that these 32 bytes are the secret of. Only where libssh is compiled
- * in from source (PH_UNIKERNEL): it needs what its shared library does not export.
+ * The host key that a store keeps as its setting "host-key", as PEM text, in buf with its NUL; one
+ * is made and kept when there is none. len is the room. PH_ERR_LIMIT when what is kept does not
+ * fit; the store's errors.
+ */
+PH_MUST_CHECK PH_API enum ph_status ph_ssh_host_key_kept(struct ph_store *store, char *buf,
+                                                         size_t len);
+/*
+ * As ph_ssh_host_key_generate, for the ed25519 key that these 32 bytes are the secret of. Only
+ * where libssh is compiled in from source (PH_UNIKERNEL): it needs what its shared library does not
+ * export.
  */
 PH_MUST_CHECK PH_API enum ph_status ph_ssh_host_key_from_seed(const uint8_t seed[32], char *buf,
                                                               size_t *len);
