@@ -23,6 +23,7 @@
 #include "advert_int.h"
 #include "oid_set_int.h"
 
+#include <packhorse/config.h>
 #include <packhorse/pack_out.h>
 #include <packhorse/upload_pack.h>
 
@@ -117,6 +118,8 @@ struct ph__up {
 	char agent[128];
 	char failure[320];
 	enum ph__up_say failure_say;
+
+	struct ph_config config; /* of the repository as it was when the session began */
 
 	struct ph_snapshot *seen; /* what the client saw last: advertised, or its last ls-refs */
 	struct ph_snapshot *now;  /* of this request, when seen does not have all wants */

@@ -137,6 +137,9 @@ static enum ph_step begin(struct ph__up *up, uint32_t *budget)
 		return ph__up_fail(up, PH__SAY_ERR, "repository '%s' not found", up->repo);
 	if (status != PH_OK)
 		return ph__up_fail_status(up, status, "opening the repository");
+	status = ph_config_load(&up->config, service->store, up->seen, service->alloc);
+	if (status != PH_OK)
+		return ph__up_fail_status(up, status, "reading the configuration");
 	up->algo = up->seen->algo;
 	return ph__up_go(up, up->version == 2 ? PH__UP_V2_ADVERT : PH__UP_ADVERT);
 }
@@ -225,6 +228,7 @@ static void free_session(struct ph_session *session)
 	ph__oid_set_release(&up->request.shallows);
 	ph__oid_set_release(&up->request.opened);
 	ph__advert_release(&up->advert);
+	ph_config_release(&up->config, session->service.alloc);
 	ph_snapshot_release(up->seen);
 	ph__session_release(session);
 }

@@ -18,7 +18,15 @@ extern "C" {
 #endif
 
 /* A partial clone's filter. Objects wanted by id are sent whatever it says. */
-enum ph_filter_kind { PH_FILTER_NONE, PH_FILTER_BLOB_NONE };
+enum ph_filter_kind {
+	PH_FILTER_NONE,
+	PH_FILTER_BLOB_NONE,
+	PH_FILTER_BLOB_LIMIT,
+	PH_FILTER_TREE,
+	PH_FILTER_SPARSE_OID,
+	PH_FILTER_OBJECT_TYPE,
+	PH_FILTER_COMBINE
+};
 struct ph_filter {
 	enum ph_filter_kind kind;
 };
