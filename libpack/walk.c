@@ -148,3 +148,14 @@ void ph_walk_select(struct ph_walk *walk, struct ph_loc loc)
 		ph__walk_select(walk, state, 0);
 	}
 }
+
+void ph_walk_deselect(struct ph_walk *walk, struct ph_loc loc)
+{
+	uint8_t *state = ph__states_at(&walk->states, loc);
+
+	assert(walk->phase == WALK_DONE);
+	if ((*state & WALK_SELECTED) != 0) {
+		*state &= (uint8_t)~WALK_SELECTED;
+		walk->count--;
+	}
+}

@@ -6,6 +6,7 @@
  */
 #include "up_int.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@ enum ph__up_got ph__up_read(struct ph__up *up, struct ph_pkt *pkt, bool end_ok, 
 	size_t len, used = 0, rest_len;
 	const uint8_t *data = ph__session_input(&up->session, &len);
 	enum ph_status status = ph_pkt_parse(pkt, &used, data, len);
+	uint32_t max = up->session.service.limits->request_lines_max;
 	const char *rest;
 	char show[128];
 
@@ -42,6 +44,12 @@ enum ph__up_got ph__up_read(struct ph__up *up, struct ph_pkt *pkt, bool end_ok, 
 		                    ph__up_show(show, data, len < 4 ? len : 4));
 		return PH__GOT_NONE;
 	}
+	/* Repeats cost no memory, and yet a request must end. */
+	if (up->request.lines >= max) {
+		*step = ph__up_too_many(up, "lines", "request_lines_max", max);
+		return PH__GOT_NONE;
+	}
+	up->request.lines++;
 	/* The packet's bytes stay where they are until the owner asks for input room again. */
 	ph__session_consume(&up->session, used);
 	ph_pkt_chomp(pkt);
@@ -65,16 +73,21 @@ bool ph__up_oid(const struct ph__up *up, struct ph_oid *out, const char *text, s
 	return true;
 }
 
+enum ph_step ph__up_too_many(struct ph__up *up, const char *what, const char *limit, uint64_t max)
+{
+	return ph__up_fail(up, PH__SAY_ERR, "upload-pack: too many %s (%s %" PRIu64 ")", what,
+	                   limit, max);
+}
+
 enum ph_step ph__up_add(struct ph__up *up, struct ph__oid_set *set, const struct ph_oid *oid,
-                        uint32_t max, const char *what)
+                        const char *what, const char *limit, uint32_t max)
 {
 	enum ph_status status = ph__oid_set_add(set, oid, max);
 
 	if (status == PH_OK || status == PH_ERR_EXISTS)
 		return PH_STEP_AGAIN;
 	if (status == PH_ERR_LIMIT)
-		return ph__up_fail(up, PH__SAY_ERR, "upload-pack: too many %s (at most %lu)", what,
-		                   (unsigned long)max);
+		return ph__up_too_many(up, what, limit, max);
 	return ph__up_fail_status(up, status, "reading the request");
 }
 
@@ -89,8 +102,8 @@ static enum ph_step shallow_line(struct ph__up *up, const struct ph_pkt *pkt, co
 	if (!ph__up_oid(up, &oid, text, len, &text, &len) || len)
 		return ph__up_fail(up, PH__SAY_STDERR, "invalid shallow line: %s",
 		                   ph__up_show(show, pkt->data, pkt->len));
-	return ph__up_add(up, &up->request.shallows, &oid, up->session.service.limits->shallows_max,
-	                  "shallow lines");
+	return ph__up_add(up, &up->request.shallows, &oid, "shallow lines", "shallows_max",
+	                  up->session.service.limits->shallows_max);
 }
 
 /* Decimal digits alone, 1 to depth_max: a sign or a space is no number here. */
@@ -107,9 +120,8 @@ static enum ph_step deepen_line(struct ph__up *up, const struct ph_pkt *pkt, con
 		return ph__up_fail(up, PH__SAY_STDERR, "Invalid deepen: %s",
 		                   ph__up_show(show, pkt->data, pkt->len));
 	if (depth != PH_DEPTH_INFINITE && depth > up->session.service.limits->depth_max)
-		return ph__up_fail(up, PH__SAY_ERR,
-		                   "upload-pack: deepen goes too far (at most %lu)",
-		                   (unsigned long)up->session.service.limits->depth_max);
+		return ph__up_fail(up, PH__SAY_ERR, "upload-pack: too deep (depth_max %" PRIu32 ")",
+		                   up->session.service.limits->depth_max);
 	up->request.depth = (uint32_t)depth;
 	return PH_STEP_AGAIN;
 }

@@ -253,7 +253,7 @@ enum ph_step ph__up_shallow_done(struct ph__up *up, uint32_t *budget)
 	else if (up->shallow_reply)
 		ph__out_flush(&up->session);
 	if (up->version == 2)
-		return ph__up_go(up, PH__UP_PACK_BEGIN);
+		return ph__up_go(up, PH__UP_WANTED_REFS);
 	if (up->request.wants.count == 0)
 		return ph__up_request_done(up);
 	return ph__up_go(up, PH__UP_HAVES);

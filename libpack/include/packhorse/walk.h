@@ -68,6 +68,11 @@ PH_API bool ph_walk_selected(const struct ph_walk *walk, struct ph_loc loc);
 PH_API bool ph_walk_had(const struct ph_walk *walk, struct ph_loc loc);
 /* Adds one object to the selection (include-tag). No effect when selected or had. */
 PH_API void ph_walk_select(struct ph_walk *walk, struct ph_loc loc);
+/*
+ * Leaves one object out that the other side gets elsewhere (packfile-uris). It counts as neither
+ * selected nor had from then on: no base of a delta. No effect when it is not selected.
+ */
+PH_API void ph_walk_deselect(struct ph_walk *walk, struct ph_loc loc);
 
 /*
  * Depth: for `deepen N`. From the wants, commits at distance N (a want is at distance 1), shortest
@@ -119,6 +124,8 @@ PH_MUST_CHECK PH_API enum ph_status ph_reach_target(struct ph_reach *reach,
 /* PH_AGAIN; PH_OK all found; PH_ERR_NOT_FOUND, with the first target not found in *missing. */
 PH_MUST_CHECK PH_API enum ph_status ph_reach_run(struct ph_reach *reach, uint32_t *budget,
                                                  struct ph_oid *missing);
+/* After PH_OK or PH_ERR_NOT_FOUND: whether this target was found. */
+PH_API bool ph_reach_found(const struct ph_reach *reach, struct ph_loc target);
 
 /*
  * Cut: for `ready`. Whether each want reaches at least one of the commons, walking no commit older

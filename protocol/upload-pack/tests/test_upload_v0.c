@@ -11,27 +11,11 @@
 #include <string.h>
 
 #define CAPS                                                                                       \
-	"thin-pack side-band side-band-64k ofs-delta shallow no-progress include-tag "             \
+	"multi_ack thin-pack side-band side-band-64k ofs-delta shallow no-progress include-tag "   \
 	"multi_ack_detailed"
 #define TAIL "filter object-format=sha1 agent=packhorse/test"
 #define BANDED " side-band-64k no-progress ofs-delta"
 #define HUNG_UP "fatal: the remote end hung up unexpectedly\n"
-
-static int setup(void **state)
-{
-	struct fix *fix = malloc(sizeof(*fix));
-
-	fix_init(fix, PH_HASH_SHA1);
-	*state = fix;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fix_release(*state);
-	free(*state);
-	return 0;
-}
 
 #define REFS                                                                                       \
 	"$c5 refs/heads/main\n"                                                                    \
@@ -305,9 +289,9 @@ static void test_bad_requests(void **state)
 	        {"want $c5|0000", "", HUNG_UP},
 	        {"want $c5|0000|have $x1|0000", "NAK\n", HUNG_UP},
 	        {"want $c5|0000|have x|done", "",
-	         "fatal: git upload-pack: expected object ID, got 'x'\n"},
+	         "fatal: git upload-pack: expected SHA1 object, got 'x'\n"},
 	        {"want $c5|0000|frob|done", "",
-	         "fatal: git upload-pack: expected object ID list, got 'frob'\n"},
+	         "fatal: git upload-pack: expected SHA1 list, got 'frob'\n"},
 	};
 	struct fix *fix = *state;
 
@@ -334,20 +318,19 @@ static void test_limits(void **state)
 
 	fix->limits.wants_max = 1;
 	fix_expect(fix, 0, "want $c5|want $c5|want $s1|0000",
-	           "ERR upload-pack: too many wants (at most 1)\n",
-	           "fatal: upload-pack: too many wants (at most 1)\n", 128);
+	           "ERR upload-pack: too many wants (wants_max 1)\n",
+	           "fatal: upload-pack: too many wants (wants_max 1)\n", 128);
 	fix->limits.shallows_max = 1;
 	fix_expect(fix, 0, "want $c5|shallow $x1|shallow $x2|0000",
-	           "ERR upload-pack: too many shallow lines (at most 1)\n",
-	           "fatal: upload-pack: too many shallow lines (at most 1)\n", 128);
+	           "ERR upload-pack: too many shallow lines (shallows_max 1)\n",
+	           "fatal: upload-pack: too many shallow lines (shallows_max 1)\n", 128);
 	fix->limits.haves_max = 1;
 	fix_expect(fix, 0, "want $c5|0000|have $x1|have $x1|done",
-	           "ERR upload-pack: too many haves (at most 1)\n",
-	           "fatal: upload-pack: too many haves (at most 1)\n", 128);
+	           "ERR upload-pack: too many haves (haves_max 1)\n",
+	           "fatal: upload-pack: too many haves (haves_max 1)\n", 128);
 	fix->limits.depth_max = 2;
-	fix_expect(fix, 0, "want $c5|deepen 3|0000",
-	           "ERR upload-pack: deepen goes too far (at most 2)\n",
-	           "fatal: upload-pack: deepen goes too far (at most 2)\n", 128);
+	fix_expect(fix, 0, "want $c5|deepen 3|0000", "ERR upload-pack: too deep (depth_max 2)\n",
+	           "fatal: upload-pack: too deep (depth_max 2)\n", 128);
 }
 
 /* Bytes that are no packets. */
@@ -411,21 +394,21 @@ static void test_sha256(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_setup_teardown(test_advertisement, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_advertisement_heads, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_advertisement_empty, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_no_repository, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_clone, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_wants, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_push_meanwhile, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_multi_ack_off, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_multi_ack_detailed, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_thin_pack, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_include_tag, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_filter, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_bad_requests, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_bad_framing, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_advertisement, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_advertisement_heads, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_advertisement_empty, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_no_repository, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_clone, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_wants, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_push_meanwhile, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_multi_ack_off, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_multi_ack_detailed, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_thin_pack, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_include_tag, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_filter, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_bad_requests, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_limits, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_bad_framing, fix_setup, fix_teardown),
 	        cmocka_unit_test(test_sha256),
 	};
 
