@@ -43,8 +43,12 @@ void ph__up_request_clear(struct ph__up *up)
 
 	clear_work(up);
 	ph__prefixes_release(&request->prefixes, up->session.service.alloc);
+<<<<<<< HEAD
 	ph__want_refs_release(&request->want_refs, up->session.service.alloc);
 	ph_mem_free(up->session.service.alloc, request->infos.wants);
+=======
+	ph_filter_release(&request->filter, up->session.service.alloc);
+>>>>>>> e0659ab (libpack: all of git's filters)
 	memset(request, 0, sizeof(*request));
 	ph__oid_set_clear(&wants);
 	ph__oid_set_clear(&haves);
