@@ -113,7 +113,7 @@ static size_t count_lines(const char *data, size_t size)
 	size_t lines = 1;
 
 	for (size_t i = 0; i < size; i++) {
-		lines += data[i] == '\n';
+		lines += data[i] == '\n' && i > 0 && data[i - 1] != '\n';
 	}
 	return lines;
 }
@@ -153,6 +153,12 @@ void ph__sparse_free(struct ph__sparse *sparse, const struct ph_alloc *alloc)
 	ph_mem_free(alloc, sparse->lines);
 	ph_mem_free(alloc, sparse->text);
 	ph_mem_free(alloc, sparse);
+}
+
+size_t ph__sparse_memory_max(size_t size)
+{
+	/* A line has a character and its end at least. */
+	return sizeof(struct ph__sparse) + size + 1 + (size / 2 + 1) * sizeof(struct line);
 }
 
 size_t ph__sparse_bytes(const struct ph__sparse *sparse)

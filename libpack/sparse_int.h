@@ -19,6 +19,8 @@ struct ph__sparse;
 enum ph_status ph__sparse_new(struct ph__sparse **out, const struct ph_alloc *alloc,
                               const void *data, size_t size);
 void ph__sparse_free(struct ph__sparse *sparse, const struct ph_alloc *alloc);
+/* The most memory that a file of this size takes. */
+size_t ph__sparse_memory_max(size_t size);
 /* How large the file was. */
 size_t ph__sparse_bytes(const struct ph__sparse *sparse);
 

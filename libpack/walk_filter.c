@@ -130,6 +130,16 @@ static uint32_t root_in(const struct ph__walk_filter *work)
 	return in;
 }
 
+uint64_t ph__walk_filter_bytes(const struct ph_filter *filter, uint64_t trees)
+{
+	uint64_t bytes = sizeof(struct ph__walk_filter) + trees * sizeof(struct place);
+
+	if (!ph_filter_by_object(filter)) {
+		bytes += PLACES * sizeof(uint64_t) + ANSWERS * sizeof(uint64_t) + PATH_MAX_BYTES;
+	}
+	return bytes;
+}
+
 enum ph_status ph__walk_filter_new(struct ph_walk *walk)
 {
 	const struct ph_alloc *alloc = walk->env.alloc;

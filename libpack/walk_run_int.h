@@ -61,6 +61,8 @@ void ph__walk_select(struct ph_walk *walk, uint8_t *state, uint8_t type);
 
 /* --- walk_filter.c: selecting what a filter lets go --- */
 
+/* Its memory, with so many trees on its list. */
+uint64_t ph__walk_filter_bytes(const struct ph_filter *filter, uint64_t trees);
 enum ph_status ph__walk_filter_new(struct ph_walk *walk);
 void ph__walk_filter_free(struct ph_walk *walk);
 /* Whether commits that nobody named stay behind. */

@@ -222,6 +222,5 @@ enum ph_step ph__up_chosen(struct ph__up *up, uint32_t *budget)
 	}
 	if (up->cursor < wants->count)
 		return PH_STEP_AGAIN;
-	return ph__up_go(up, up->version == 2 && up->request.haves.count ? PH__UP_V2_HAVES
-	                                                                 : PH__UP_SHALLOW_KNOWN);
+	return ph__up_filter_begin(up);
 }

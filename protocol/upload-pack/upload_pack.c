@@ -43,12 +43,9 @@ void ph__up_request_clear(struct ph__up *up)
 
 	clear_work(up);
 	ph__prefixes_release(&request->prefixes, up->session.service.alloc);
-<<<<<<< HEAD
 	ph__want_refs_release(&request->want_refs, up->session.service.alloc);
 	ph_mem_free(up->session.service.alloc, request->infos.wants);
-=======
 	ph_filter_release(&request->filter, up->session.service.alloc);
->>>>>>> e0659ab (libpack: all of git's filters)
 	memset(request, 0, sizeof(*request));
 	ph__oid_set_clear(&wants);
 	ph__oid_set_clear(&haves);
@@ -228,6 +225,9 @@ static ph__up_function *const functions[] = {
         [PH__UP_REACH_TIPS] = ph__up_reach_tips,
         [PH__UP_REACH] = ph__up_reach,
         [PH__UP_CHOSEN] = ph__up_chosen,
+        [PH__UP_FILTER] = ph__up_filter,
+        [PH__UP_FILTER_TIPS] = ph__up_filter_tips,
+        [PH__UP_FILTER_REACH] = ph__up_filter_reach,
         [PH__UP_CUT] = ph__up_cut,
         [PH__UP_SHALLOW_KNOWN] = ph__up_shallow_known,
         [PH__UP_DEPTH] = ph__up_depth,
