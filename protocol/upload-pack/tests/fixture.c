@@ -43,9 +43,14 @@ const char *fix_hex(const struct fix *fix, const char *name)
 	return fix->name[find_name(fix, name)].hex;
 }
 
+uint32_t fix_entry(const struct fix *fix, const char *name)
+{
+	return fix->name[find_name(fix, name)].entry;
+}
+
 struct ph_oid fix_oid(const struct fix *fix, const char *name)
 {
-	return fix->pack.entries[fix->name[find_name(fix, name)].entry].oid;
+	return fix->pack.entries[fix_entry(fix, name)].oid;
 }
 
 static void name_fake(struct fix *fix, const char *name, uint8_t byte)

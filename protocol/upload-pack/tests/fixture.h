@@ -50,6 +50,8 @@ int fix_setup(void **state);
 int fix_teardown(void **state);
 /* The id of a named object in hex; aborts when there is none. */
 const char *fix_hex(const struct fix *fix, const char *name);
+/* Its number in fix->pack. */
+uint32_t fix_entry(const struct fix *fix, const char *name);
 struct ph_oid fix_oid(const struct fix *fix, const char *name);
 /* Sets a ref ("" deletes) or the shallow boundary in a commit of its own. */
 void fix_set_ref(struct fix *fix, const char *ref, const char *name);
@@ -92,8 +94,8 @@ void fix_run_release(struct fix_run *run);
 
 /*
  * What the session answered after its advertisement, a line a packet: ids of named objects as
- * "$name", "0000" and "0001", band 2 and 3 as "2:text", the pack as "pack: b5 c5 t5", sorted,
- * deltas as "b5<b4" (OFS) and "b5<<b4" (REF). Aborts on what is malformed.
+ * "$name", "0000" and "0001", band 2 and 3, and lines on band 1, as "2:text", the pack as "pack: b5
+ * c5 t5", sorted, deltas as "b5<b4" (OFS) and "b5<<b4" (REF). Aborts on what is malformed.
  */
 void fix_text(const struct fix *fix, const struct fix_run *run, bool with_advert,
               struct ph_test_buf *text);
