@@ -338,8 +338,9 @@ static enum ph_status read_banded(struct ph__up *up, uint32_t *budget)
 		up->filled = 0;
 		spoke(up);
 	} else {
-		/* The five bytes of the packet's header stand in front. */
-		ph__session_hold(session, PH_STREAM_OUT, up->filled + 5);
+		/* The five bytes of the packet's header stand in front. Without a byte behind them
+		 * there is nothing to hold: an empty packet may have to go first. */
+		ph__session_hold(session, PH_STREAM_OUT, up->filled ? up->filled + 5 : 0);
 	}
 	return status;
 }
