@@ -59,6 +59,8 @@ void fix_set_symref(struct fix *fix, const char *ref, const char *target);
 void fix_set_shallow(struct fix *fix, const char *name);
 /* The repository's configuration from now on: lines "key=value". */
 void fix_configure(struct fix *fix, const char *lines);
+/* Adds a blob of random bytes, called "bl", in a pack of its own and under refs/blobs/large. */
+void fix_add_large(struct fix *fix, size_t bytes);
 /* An empty repository. */
 void fix_add_empty(struct fix *fix, const char *repo);
 

@@ -579,6 +579,42 @@ static void say(struct fix *fix, struct ph_session *session, const char *script)
 	ph_test_buf_release(&input);
 }
 
+/* The same in mid-pack: it costs the buffers and what the pack is made with. Time counts from what
+ * it took last. And one that is gone leaves nothing behind. */
+static void test_client_stops_in_the_pack(void **state)
+{
+	struct fix *fix = *state;
+	const char *ask[] = {"want $bl side-band-64k|0000|done",
+	                     "command=fetch|0001|want $bl|done|0000"};
+
+	fix_add_large(fix, 4u << 20);
+	for (int i = 0; i < 4; i++) {
+		int64_t live = fix->memory.live, bytes = fix->memory.live_bytes;
+		struct ph_session *session = fix_open(fix, i % 2 * 2);
+		size_t len;
+
+		ph_session_run(session, 50, 0, 4096);
+		say(fix, session, ask[i % 2]);
+		ph_session_output_buf(session, PH_STREAM_OUT, &len);
+		assert_true(len > 150000 && len <= 256 * 1024);
+		assert_true(fix->memory.live_bytes - bytes < 768 * 1024);
+		ph_session_output_ack(session, PH_STREAM_OUT, 100000);
+		ph_session_run(session, 1000, 0, 4096);
+		while (ph_session_state(session) & PH_WANT_RUN)
+			ph_session_run(session, 1000, 0, 4096);
+		assert_true(fix->memory.live_bytes - bytes < 768 * 1024);
+		for (uint64_t now = 0; i < 2 && !(ph_session_state(session) & PH_DONE);) {
+			assert_true(now < 1000 + fix->limits.idle_ms_max);
+			now = ph_session_deadline(session);
+			ph_session_run(session, now, 0, 4096);
+			assert_true(now <= 1000 + fix->limits.idle_ms_max);
+		}
+		assert_int_equal(ph_session_exit_status(session), i < 2 ? 128 : 0);
+		ph_session_free(session);
+		assert_int_equal(fix->memory.live, live);
+	}
+}
+
 /* One that stops when the pack is written and only its end is left: no time for keepalives passes
  * again and again, only the limit for its silence. */
 static void test_client_stops_at_the_end(void **state)
@@ -640,6 +676,8 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_keepalive, fix_setup, fix_teardown),
 	        cmocka_unit_test_setup_teardown(test_many_refs, fix_setup, fix_teardown),
 	        cmocka_unit_test_setup_teardown(test_client_stops_reading, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_client_stops_in_the_pack, fix_setup,
+	                                        fix_teardown),
 	        cmocka_unit_test_setup_teardown(test_client_stops_at_the_end, fix_setup,
 	                                        fix_teardown),
 	        cmocka_unit_test_setup_teardown(test_cancel, fix_setup, fix_teardown),
