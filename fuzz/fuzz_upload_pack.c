@@ -64,7 +64,7 @@ static void configure(struct fix *fix)
 	                  "uploadpack.blobpackfileuri=%s %s https://example.org/p\n",
 	                  fix_hex(fix, "b2"), fix_hex(fix, "x2"));
 	ph_test_buf_append(&config, "", 1);
-	fix_configure(fix, (const char *)config.data);
+	fix_set_config(fix, (const char *)config.data);
 	ph_test_buf_release(&config);
 }
 

@@ -214,11 +214,11 @@ void fix_set_shallow(struct fix *fix, const char *name)
 	commit(txn);
 }
 
-void fix_configure(struct fix *fix, const char *lines)
+void fix_set_config(struct fix *fix, const char *text)
 {
 	struct ph_txn *txn = begin(fix);
 
-	CHECK(ph_txn_set_setting(txn, "config", lines, strlen(lines)) == PH_OK);
+	CHECK(ph_txn_set_setting(txn, "config", text, strlen(text)) == PH_OK);
 	commit(txn);
 }
 

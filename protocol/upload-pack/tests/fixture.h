@@ -57,8 +57,8 @@ struct ph_oid fix_oid(const struct fix *fix, const char *name);
 void fix_set_ref(struct fix *fix, const char *ref, const char *name);
 void fix_set_symref(struct fix *fix, const char *ref, const char *target);
 void fix_set_shallow(struct fix *fix, const char *name);
-/* The repository's configuration from now on: lines "key=value". */
-void fix_configure(struct fix *fix, const char *lines);
+/* The repository's configuration, lines of key=value. */
+void fix_set_config(struct fix *fix, const char *text);
 /* Adds a blob of random bytes, called "bl", in a pack of its own and under refs/blobs/large. */
 void fix_add_large(struct fix *fix, size_t bytes);
 /* An empty repository. */

@@ -43,17 +43,17 @@ static void test_advertisement(void **state)
 {
 	struct fix *fix = *state;
 
-	fix_configure(fix, "uploadpack.allowrefinwant=true\nuploadpack.allowsidebandall=true\n"
-	                   "uploadpack.blobpackfileuri=" HASH " " HASH " https://example.org/p\n"
-	                   "transfer.advertisesid=true\ntransfer.advertiseobjectinfo=true\n"
-	                   "uploadpack.advertisebundleuris=true\n");
+	fix_set_config(fix, "uploadpack.allowrefinwant=true\nuploadpack.allowsidebandall=true\n"
+	                    "uploadpack.blobpackfileuri=" HASH " " HASH " https://example.org/p\n"
+	                    "transfer.advertisesid=true\ntransfer.advertiseobjectinfo=true\n"
+	                    "uploadpack.advertisebundleuris=true\n");
 	fix_expect_all(fix, 2, "",
 	               "version 2\nagent=packhorse/test\nls-refs=unborn\n"
 	               "fetch=shallow wait-for-done filter ref-in-want sideband-all packfile-uris\n"
 	               "server-option\nobject-format=sha1\nsession-id=" SID
 	               "\nobject-info=size\nbundle-uri\n0000\n",
 	               "", 0);
-	fix_configure(fix, "uploadpack.allowfilter=false\nlsrefs.unborn=allow\n");
+	fix_set_config(fix, "uploadpack.allowfilter=false\nlsrefs.unborn=allow\n");
 	fix_expect_all(fix, 2, "",
 	               "version 2\nagent=packhorse/test\nls-refs\nfetch=shallow wait-for-done\n"
 	               "server-option\nobject-format=sha1\n0000\n",
@@ -68,9 +68,9 @@ static void test_unborn(void **state)
 
 	fix_set_symref(fix, "HEAD", "refs/heads/none");
 	fix_expect(fix, 2, ask, "unborn HEAD symref-target:refs/heads/none\n0000\n", "", 0);
-	fix_configure(fix, "lsrefs.unborn=allow\n");
+	fix_set_config(fix, "lsrefs.unborn=allow\n");
 	fix_expect(fix, 2, ask, "unborn HEAD symref-target:refs/heads/none\n0000\n", "", 0);
-	fix_configure(fix, "lsrefs.unborn=ignore\n");
+	fix_set_config(fix, "lsrefs.unborn=ignore\n");
 	fix_expect(fix, 2, ask, "0000\n", "", 0);
 }
 
@@ -78,7 +78,7 @@ static void test_requests(void **state)
 {
 	struct fix *fix = *state;
 
-	fix_configure(fix, "uploadpack.advertisebundleuris=true\n");
+	fix_set_config(fix, "uploadpack.advertisebundleuris=true\n");
 	/* A command is none of the capabilities that go with commands, nor the other way round. */
 	expect_dies(fix, "command=ls-refs|bundle-uri|0000", "unknown capability 'bundle-uri'");
 	expect_dies(fix, "command=ls-refs|fetch=shallow|0000",
@@ -140,7 +140,7 @@ static void test_session_id(void **state)
 	static const struct fix_pace pace = {SIZE_MAX, SIZE_MAX, 4096, 0};
 	struct fix *fix = *state;
 
-	fix_configure(fix, "transfer.advertisesid=true\n");
+	fix_set_config(fix, "transfer.advertisesid=true\n");
 	for (int version = 0; version <= 2; version += 2) {
 		struct ph_test_buf log = {0}, input = {0};
 		struct fix_run run;
@@ -168,7 +168,7 @@ static void test_want_refs(void **state)
 {
 	struct fix *fix = *state;
 
-	fix_configure(fix, "uploadpack.allowrefinwant=true\n");
+	fix_set_config(fix, "uploadpack.allowrefinwant=true\n");
 	fix_expect(fix, 2, FETCH "want-ref refs/heads/side|want $c2|have $c1|done|0000",
 	           "wanted-refs\n$s1 refs/heads/side\n0001\npackfile\npack: b2 bs c2 s1 t2 ts\n"
 	           "0000\n",
@@ -197,7 +197,7 @@ static void test_want_refs_hidden(void **state)
 {
 	struct fix *fix = *state;
 
-	fix_configure(fix, "uploadpack.allowrefinwant=true\ntransfer.hiderefs=refs/heads/side\n");
+	fix_set_config(fix, "uploadpack.allowrefinwant=true\ntransfer.hiderefs=refs/heads/side\n");
 	expect_err(fix, FETCH "want-ref refs/heads/side|done|0000", "unknown ref refs/heads/side");
 	fix_set_symref(fix, "refs/heads/alias", "refs/heads/side");
 	expect_err(fix, FETCH "want-ref refs/heads/alias|done|0000",
@@ -216,7 +216,7 @@ static void test_want_refs_pushed(void **state)
 	const char *ls = "command=ls-refs|0001|ref-prefix refs/heads/side|0000|";
 	struct ph_test_buf input = {0};
 
-	fix_configure(fix, "uploadpack.allowrefinwant=true\n");
+	fix_set_config(fix, "uploadpack.allowrefinwant=true\n");
 	fix_say(fix, &input, ls);
 	fix->hook = push;
 	fix->hook_at = input.len;
@@ -233,7 +233,7 @@ static void test_want_refs_limits(void **state)
 {
 	struct fix *fix = *state;
 
-	fix_configure(fix, "uploadpack.allowrefinwant=true\n");
+	fix_set_config(fix, "uploadpack.allowrefinwant=true\n");
 	fix->limits.want_refs_max = 1;
 	expect_err(fix, FETCH "want-ref refs/heads/main|want-ref refs/heads/side|done|0000",
 	           "upload-pack: too many wanted refs (want_refs_max 1)");
@@ -282,7 +282,7 @@ static void test_section_order(void **state)
 	                  "uploadpack.blobpackfileuri=%s " HASH " https://example.org/a\n",
 	                  fix_hex(fix, "b5"));
 	ph_test_buf_append(&config, "", 1);
-	fix_configure(fix, (const char *)config.data);
+	fix_set_config(fix, (const char *)config.data);
 	fix_expect(fix, 2, FETCH "want-ref refs/heads/main|deepen 2|have $x1|have $c3|0000",
 	           "acknowledgments\nACK $c3\nready\n0001\nshallow-info\nshallow $c4\n0001\n"
 	           "wanted-refs\n$c5 refs/heads/main\n0001\npackfile\n"
@@ -303,7 +303,7 @@ static void test_sideband_all(void **state)
 {
 	struct fix *fix = *state;
 
-	fix_configure(fix, "uploadpack.allowsidebandall=true\n");
+	fix_set_config(fix, "uploadpack.allowsidebandall=true\n");
 	fix_expect(fix, 2,
 	           FETCH "sideband-all|want $c5|have $x1|0000|" FETCH
 	                 "sideband-all|want $c5|have $c4|done|0000|" FETCH "want $c1|done|0000",
@@ -342,7 +342,7 @@ static void test_packfile_uris(void **state)
 	                  "uploadpack.blobpackfileuri=%s " HASH " https://example.org/bu\n",
 	                  fix_hex(fix, "bu"));
 	ph_test_buf_append(&config, "", 1);
-	fix_configure(fix, (const char *)config.data);
+	fix_set_config(fix, (const char *)config.data);
 	/* Deltas on what is left out become whole objects: b3 was one on b2. */
 	fix_expect(fix, 2,
 	           FETCH "sideband-all|packfile-uris http,https|want $c3|want $s1|done|0000",
@@ -397,7 +397,7 @@ static void test_packfile_uris_malformed(void **state)
 		         "uploadpack.allowsidebandall=true\nuploadpack.blobpackfileuri=" HASH
 		         " " HASH " https://e\nuploadpack.blobpackfileuri=%s\n",
 		         value);
-		fix_configure(fix, config);
+		fix_set_config(fix, config);
 		fix_expect(fix, 2, FETCH "sideband-all|packfile-uris https|want $s1|done|0000",
 		           "1:packfile\npack: b1 bs c1 s1 t1 ts\n0000\n", "", 0);
 	}
@@ -410,7 +410,7 @@ static void test_object_info(void **state)
 	struct fix *fix = *state;
 	char sizes[256];
 
-	fix_configure(fix, "transfer.advertiseobjectinfo=true\n");
+	fix_set_config(fix, "transfer.advertiseobjectinfo=true\n");
 	/* Commits, trees, blobs and tags, in the order they were asked for, each as often. */
 	snprintf(sizes, sizeof(sizes), "size\n$c5 %u\n$b1 %u\n$t3 %u\n$vv %u\n$b1 %u\n$x1 \n0000\n",
 	         (unsigned)fix->pack.entries[fix_entry(fix, "c5")].size,
@@ -439,9 +439,9 @@ static void test_bundle_uri(void **state)
 {
 	struct fix *fix = *state;
 
-	fix_configure(fix, "uploadpack.advertisebundleuris=true\nbundle.version=1\n"
-	                   "bundle.mode=all\nbundle.Daily.uri=https://example.org/d.bundle\n"
-	                   "bundle.Daily.creationtoken=7\n");
+	fix_set_config(fix, "uploadpack.advertisebundleuris=true\nbundle.version=1\n"
+	                    "bundle.mode=all\nbundle.Daily.uri=https://example.org/d.bundle\n"
+	                    "bundle.Daily.creationtoken=7\n");
 	fix_expect(fix, 2,
 	           "command=bundle-uri|object-format=sha1|0000|command=bundle-uri|0001|0000",
 	           "bundle.version=1\nbundle.mode=all\n"
@@ -455,7 +455,7 @@ static void test_bundle_uri(void **state)
 	            "bundle-uri: unexpected argument: 'frob'");
 	expect_dies(fix, "command=bundle-uri|0001|0001",
 	            "bundle-uri: expected flush after arguments");
-	fix_configure(fix, "bundle.version=1\n");
+	fix_set_config(fix, "bundle.version=1\n");
 	expect_dies(fix, "command=bundle-uri|0000", "invalid command 'bundle-uri'");
 }
 

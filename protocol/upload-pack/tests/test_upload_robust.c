@@ -48,7 +48,7 @@ static void configure_all(struct fix *fix)
 	                  "uploadpack.blobpackfileuri=%s %s https://example.org/p\n",
 	                  fix_hex(fix, "b4"), fix_hex(fix, "x2"));
 	ph_test_buf_append(&config, "", 1);
-	fix_configure(fix, (const char *)config.data);
+	fix_set_config(fix, (const char *)config.data);
 	ph_test_buf_release(&config);
 }
 
@@ -457,15 +457,15 @@ static void test_keepalive(void **state)
 	fix_run_release(&run);
 
 	/* The owner may choose another time, or none. */
-	fix_configure(fix, "uploadpack.keepalive=1\n");
+	fix_set_config(fix, "uploadpack.keepalive=1\n");
 	fix_talk(fix, 0, &input, &slow, &run);
 	assert_true(count_empty(&run) > often);
 	fix_run_release(&run);
-	fix_configure(fix, "uploadpack.keepalive=0\n");
+	fix_set_config(fix, "uploadpack.keepalive=0\n");
 	fix_talk(fix, 0, &input, &slow, &run);
 	assert_int_equal(count_empty(&run), 0);
 	fix_run_release(&run);
-	fix_configure(fix, "");
+	fix_set_config(fix, "");
 	fix->limits.keepalive_ms = 0;
 	fix_talk(fix, 0, &input, &slow, &run);
 	assert_int_equal(count_empty(&run), 0);

@@ -253,9 +253,9 @@ static void test_configured(void **state)
 {
 	struct fix *fix = *state;
 
-	fix_configure(fix,
-	              "uploadpack.allowtipsha1inwant=true\nuploadpack.allowfilter=false\n"
-	              "uploadpack.allowreachablesha1inwant=true\ntransfer.advertisesid=true\n");
+	fix_set_config(fix,
+	               "uploadpack.allowtipsha1inwant=true\nuploadpack.allowfilter=false\n"
+	               "uploadpack.allowreachablesha1inwant=true\ntransfer.advertisesid=true\n");
 	fix_expect_all(fix, 0, "0000",
 	               "$c5 HEAD\\0" CAPS " allow-tip-sha1-in-want allow-reachable-sha1-in-want"
 	               " symref=HEAD:refs/heads/main session-id=000102030405060708090a0b0c0d0e0f "
@@ -271,14 +271,14 @@ static void test_reachable_wants(void **state)
 {
 	struct fix *fix = *state;
 
-	fix_configure(fix, "uploadpack.allowreachablesha1inwant=true\n");
+	fix_set_config(fix, "uploadpack.allowreachablesha1inwant=true\n");
 	fix_expect(fix, 0, "want $c2" BANDED "|0000|have $c1|done",
 	           "ACK $c1\npack: b2 c2 t2\n0000\n", "", 0);
 	fix_expect(fix, 0, "want $c5" BANDED "|want $u1|0000|done",
 	           "ERR upload-pack: not our ref $u1\n", "fatal: upload-pack: not our ref $u1\n",
 	           128);
 	/* Any object at all: what no ref reaches, but not what does not exist. */
-	fix_configure(fix, "uploadpack.allowanysha1inwant=true\n");
+	fix_set_config(fix, "uploadpack.allowanysha1inwant=true\n");
 	fix_expect(fix, 0, "want $u1" BANDED "|want $bu|0000|have $c1|done",
 	           "ACK $c1\npack: bu u1\n0000\n", "", 0);
 	fix_expect(fix, 2, "command=fetch|0001|no-progress|want $bu|done|0000",
