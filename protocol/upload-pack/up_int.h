@@ -193,7 +193,7 @@ struct ph__up {
 
 	struct ph_reach *reach;
 	struct ph_cut *cut;
-	bool got_common, got_other;       /* since the last flush */
+	bool got_common, got_other; /* since the last flush */
 	bool said_ready;
 	struct ph_oid last_common, asked; /* asked: the unknown have that CUT runs for */
 	bool cut_at_flush;

@@ -27,8 +27,8 @@ bool ph__up_whole_may(const struct ph__up *up)
 	const struct ph__up_request *request = &up->request;
 	const struct ph_oid *own;
 
-	return request->filter.kind == PH_FILTER_NONE && !*request->uri_protocols && !up->depth && !request->depth &&
-	       request->shallows.count == 0 && request->opened.count == 0 &&
+	return request->filter.kind == PH_FILTER_NONE && !*request->uri_protocols && !up->depth &&
+	       !request->depth && request->shallows.count == 0 && request->opened.count == 0 &&
 	       ph_snapshot_shallow(up->use, &own) == 0 && !has_common(request);
 }
 
