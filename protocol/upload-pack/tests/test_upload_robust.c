@@ -279,6 +279,14 @@ static const struct ph_bytes *faulty_section(struct ph_snapshot *snapshot, uint3
 	return ph_snapshot_section(of(snapshot)->inner, pack, section);
 }
 
+static enum ph_status faulty_setting(struct ph_snapshot *snapshot, const char *key, void *buf,
+                                     size_t *len)
+{
+	return fails(of(snapshot)->faulty)
+	               ? PH_ERR_IO
+	               : ph_snapshot_setting(of(snapshot)->inner, key, buf, len);
+}
+
 static const struct ph_snapshot_ops faulty_snapshot_ops = {
         .release = faulty_release,
         .ref = faulty_ref,
@@ -286,6 +294,7 @@ static const struct ph_snapshot_ops faulty_snapshot_ops = {
         .source = faulty_source,
         .shallow = faulty_shallow,
         .section = faulty_section,
+        .setting = faulty_setting,
 };
 
 static enum ph_status faulty_open(struct ph_store *store, const char *name,
@@ -311,7 +320,18 @@ static enum ph_status faulty_open(struct ph_store *store, const char *name,
 	return PH_OK;
 }
 
-static const struct ph_store_ops faulty_ops = {.snapshot = faulty_open};
+static enum ph_status faulty_setting_get(struct ph_store *store, const char *key, void *buf,
+                                         size_t *len)
+{
+	struct faulty *faulty = (struct faulty *)store;
+
+	return fails(faulty) ? PH_ERR_IO : ph_store_setting_get(faulty->inner, key, buf, len);
+}
+
+static const struct ph_store_ops faulty_ops = {
+        .snapshot = faulty_open,
+        .setting_get = faulty_setting_get,
+};
 
 static void fail_each_read(struct fix *fix, int version, const char *script)
 {
