@@ -118,6 +118,7 @@ static void advert_begin(struct receive *r)
 	        "report-status delete-refs side-band-64k quiet atomic ofs-delta";
 	char agent[AGENT_BYTES], tail[AGENT_BYTES + 8], caps[PH_ADVERT_CAPS_MAX];
 	struct ph__advert_options options = {.snapshot = r->snapshot,
+	                                     .hidden = &r->config.hide_receive,
 	                                     .algo = r->algo,
 	                                     .version1 = r->version == 1,
 	                                     .shallow = true,

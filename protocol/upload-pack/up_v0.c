@@ -21,6 +21,7 @@ enum ph_step ph__up_advert(struct ph__up *up, uint32_t *budget)
 		char tail[PH_ADVERT_CAPS_MAX];
 		struct ph__advert_options options = {
 		        .snapshot = up->seen,
+		        .hidden = &up->config.hide_upload,
 		        .algo = up->algo,
 		        .version1 = up->version == 1,
 		        .head = true,

@@ -102,7 +102,8 @@ PH_MUST_CHECK PH_API enum ph_status ph_depth_is_boundary(const struct ph_depth *
 
 /*
  * Reach: whether every target is reachable from the tips. Commits are walked by date, each with its
- * tree when a target is not a commit; it stops as soon as all are found.
+ * tree when a target is not a commit; it stops as soon as all are found. Commits and tags may become
+ * targets after that as well: run it again, and it goes on from where it is.
  */
 struct ph_reach;
 
@@ -119,6 +120,8 @@ PH_MUST_CHECK PH_API enum ph_status ph_reach_target(struct ph_reach *reach,
 /* PH_AGAIN; PH_OK all found; PH_ERR_NOT_FOUND, with the first target not found in *missing. */
 PH_MUST_CHECK PH_API enum ph_status ph_reach_run(struct ph_reach *reach, uint32_t *budget,
                                                  struct ph_oid *missing);
+/* After PH_OK or PH_ERR_NOT_FOUND: whether this target was found. */
+PH_API bool ph_reach_found(const struct ph_reach *reach, struct ph_loc target);
 
 /*
  * Cut: for `ready`. Whether each want reaches at least one of the commons, walking no commit older
