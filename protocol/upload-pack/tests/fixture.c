@@ -209,6 +209,14 @@ void fix_set_shallow(struct fix *fix, const char *name)
 	commit(txn);
 }
 
+void fix_set_config(struct fix *fix, const char *text)
+{
+	struct ph_txn *txn = begin(fix);
+
+	CHECK(ph_txn_set_setting(txn, "config", text, strlen(text)) == PH_OK);
+	commit(txn);
+}
+
 void fix_add_empty(struct fix *fix, const char *repo)
 {
 	struct ph_txn *txn;

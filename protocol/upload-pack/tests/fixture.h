@@ -50,6 +50,8 @@ struct ph_oid fix_oid(const struct fix *fix, const char *name);
 void fix_set_ref(struct fix *fix, const char *ref, const char *name);
 void fix_set_symref(struct fix *fix, const char *ref, const char *target);
 void fix_set_shallow(struct fix *fix, const char *name);
+/* The repository's configuration, lines of key=value. */
+void fix_set_config(struct fix *fix, const char *text);
 /* An empty repository. */
 void fix_add_empty(struct fix *fix, const char *repo);
 
