@@ -232,6 +232,7 @@ static enum ph_step step(struct ph_session *session, uint32_t *budget)
 void ph__receive_drop_work(struct receive *r)
 {
 	ph__receive_connect_release(r);
+	ph__receive_deny_release(r);
 	ph_reader_free(r->reader);
 	ph_pack_in_free(r->pack_in);
 	ph__receive_tips_release(r);
