@@ -63,8 +63,10 @@ void ph__receive_say(struct receive *r, const char *format, ...)
 
 void ph__receive_keepalive(struct receive *r)
 {
-	uint32_t every_ms = r->session.service.limits->keepalive_ms;
+	uint64_t every_ms = r->session.service.limits->keepalive_ms;
 
+	if (r->config.receive_keepalive_s != PH_CONFIG_UNSET)
+		every_ms = (uint64_t)r->config.receive_keepalive_s * 1000;
 	if (!r->side_band || every_ms == 0)
 		return;
 	if (r->session.now_ms - r->spoke_at_ms >= every_ms) {
