@@ -430,6 +430,14 @@ static void test_object_info(void **state)
 	           "object-info: protocol error, expected to get oid, not '$c1 '");
 	expect_err(fix, INFO "type|0000", "object-info: unexpected line: 'type'");
 	expect_err(fix, INFO "oid $c1|0001", "object-info: expected flush after arguments");
+	/* Nor of what only hidden refs reach; unless anything may be asked for. */
+	fix_set_config(fix,
+	               "transfer.advertiseobjectinfo=true\ntransfer.hiderefs=refs/heads/side\n");
+	fix_expect(fix, 2, INFO "oid $bs|oid $s1|oid $b1|oid $c4|0000",
+	           "$bs \n$s1 \n$b1\n$c4\n0000\n", "", 0);
+	fix_set_config(fix, "transfer.advertiseobjectinfo=true\ntransfer.hiderefs=refs/heads/side\n"
+	                    "uploadpack.allowanysha1inwant=true\n");
+	fix_expect(fix, 2, INFO "oid $bs|oid $u1|oid $x1|0000", "$bs\n$u1\n$x1 \n0000\n", "", 0);
 	fix->limits.object_infos_max = 2;
 	expect_err(fix, INFO "oid $c1|oid $c1|oid $c1|0000",
 	           "upload-pack: too many objects asked about (object_infos_max 2)");

@@ -343,8 +343,10 @@ static enum ph_status faulty_setting_get(struct ph_store *store, const char *key
 	return fails(faulty) ? PH_ERR_IO : ph_store_setting_get(faulty->inner, key, buf, len);
 }
 
-static const struct ph_store_ops faulty_ops = {.snapshot = faulty_open,
-                                               .setting_get = faulty_setting_get};
+static const struct ph_store_ops faulty_ops = {
+        .snapshot = faulty_open,
+        .setting_get = faulty_setting_get,
+};
 
 static void fail_each_read(struct fix *fix, int version, const char *script)
 {
