@@ -11,6 +11,7 @@ static void release_work(struct ph_walk *walk)
 	if (walk->env.reader != NULL) {
 		ph__parents_stop(&walk->parents, &walk->env);
 		ph__trees_release(&walk->trees, &walk->env);
+		ph__walk_filter_free(walk);
 		ph__walk_env_release(&walk->env);
 	}
 	ph__queue_release(&walk->queue, walk->env.alloc);
@@ -37,11 +38,14 @@ enum ph_status ph_walk_new(struct ph_walk **out, const struct ph_walk_options *o
 		status = ph__trees_init(&walk->trees, &walk->env,
 		                        walk->states.base[walk->states.packs]);
 	}
+	walk->trees.skip_blobs = walk->filter.kind == PH_FILTER_BLOB_NONE;
+	if (status == PH_OK && walk->filter.count > 0 && !walk->trees.skip_blobs) {
+		status = ph__walk_filter_new(walk);
+	}
 	if (status != PH_OK) {
 		ph_walk_free(walk);
 		return status;
 	}
-	walk->trees.skip_blobs = walk->filter.kind == PH_FILTER_BLOB_NONE;
 	*out = walk;
 	return PH_OK;
 }

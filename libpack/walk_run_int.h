@@ -14,6 +14,7 @@
 #define WALK_QUEUED 0x08u   /* a commit in the queue now */
 #define WALK_GRAFT 0x10u    /* a commit whose parents do not count */
 #define WALK_EDGE 0x20u     /* had, and its contents are to be marked too */
+#define WALK_PASSED WALK_EDGE /* not had: a filter knows it; see walk_filter.c */
 #define WALK_TYPE 0xc0u     /* what it was taken for; 0 while unknown, and for tags */
 #define WALK_COMMIT 0x40u
 #define WALK_TREE 0x80u
@@ -41,6 +42,7 @@ struct ph_walk {
 	uint8_t colour;             /* they get: WALK_WANTED or WALK_HAD */
 	bool spreading;             /* parents is in use */
 	struct ph__trees trees;
+	struct ph__walk_filter *filtering; /* NULL: nothing or only blobs are left out */
 	struct ph_loc scan;
 	uint64_t last_time;   /* of the last commit that was wanted when its turn came */
 	uint32_t slop;        /* commits still to look at when only had ones are left */
@@ -56,5 +58,21 @@ enum ph_status ph__walk_step(struct ph_walk *walk, uint32_t *budget);
 /* Gives an object a colour, to be followed in WALK_ROOTS. */
 enum ph_status ph__walk_root(struct ph_walk *walk, struct ph_loc loc, uint8_t colour);
 void ph__walk_select(struct ph_walk *walk, uint8_t *state, uint8_t type);
+
+/* --- walk_filter.c: selecting what a filter lets go --- */
+
+/* Its memory, with so many trees on its list. */
+uint64_t ph__walk_filter_bytes(const struct ph_filter *filter, uint64_t trees);
+enum ph_status ph__walk_filter_new(struct ph_walk *walk);
+void ph__walk_filter_free(struct ph_walk *walk);
+/* Whether commits that nobody named stay behind. */
+bool ph__walk_filter_no_commits(const struct ph_walk *walk);
+/* A commit that is not had: selects it, and what may go of its tree later. */
+enum ph_status ph__walk_filter_commit(struct ph_walk *walk, const struct ph__commit *commit,
+                                      uint32_t *budget);
+/* A tree wanted by id: what may go of its contents. */
+enum ph_status ph__walk_filter_tree(struct ph_walk *walk, struct ph_loc loc);
+bool ph__walk_filter_busy(const struct ph_walk *walk);
+enum ph_status ph__walk_filter_step(struct ph_walk *walk, uint32_t *budget);
 
 #endif

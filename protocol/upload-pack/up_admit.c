@@ -42,6 +42,8 @@ static uint64_t reckon(const struct ph__up *up)
 	uint64_t work = larger(ph_footprint_walk(limits, objects, tips),
 	                       ph_footprint_pack_out(limits, objects));
 
+	if (request->filter.count)
+		work += ph_footprint_filter(limits, objects, &request->filter);
 	if (up->version < 2 || request->haves.count)
 		work = larger(work, ph_footprint_cut(limits, objects, tips));
 	/* Which haves count is known to the end of the negotiation. */

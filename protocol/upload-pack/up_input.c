@@ -128,17 +128,26 @@ static enum ph_step deepen_line(struct ph__up *up, const struct ph_pkt *pkt, con
 
 static enum ph_step filter_line(struct ph__up *up, const char *text, size_t len)
 {
-	char show[128];
+	const struct ph_config *config = &up->config;
+	struct ph_filter_policy policy = {
+	        .allow = config->filter_allow,
+	        .allowed = config->filters_allowed,
+	        .denied = config->filters_denied,
+	        .tree_depth_max = config->tree_depth_max,
+	};
+	char why[PH_FILTER_WHY_MAX];
 	enum ph_status status;
+
+	if (config->tree_depth_max == PH_CONFIG_UNSET)
+		policy.tree_depth_max = UINT64_MAX;
 
 	if (up->request.filter_given)
 		return ph__up_fail(up, PH__SAY_ERR, "multiple filter-specs cannot be combined");
 	up->request.filter_given = true;
-	status = ph_filter_parse(&up->request.filter, text, len);
-	if (status != PH_OK)
-		return ph__up_fail(up, PH__SAY_ERR, "filter '%s' not supported",
-		                   ph__up_show(show, text, len));
-	return PH_STEP_AGAIN;
+	status = ph_filter_parse(&up->request.filter, up->session.service.alloc, text, len, why);
+	if (status == PH_OK)
+		status = ph_filter_allowed(&up->request.filter, &policy, why);
+	return status == PH_OK ? PH_STEP_AGAIN : ph__up_fail(up, PH__SAY_ERR, "%s", why);
 }
 
 /*

@@ -12,16 +12,18 @@
  *              (WANT_REFS) TIPS (V2_HAVES V2_ACKS CUT) (SHALLOW...) WANTED_REFS | pack
  *              OBJECTS TIPS (PROVEN) ADMIT (REACH_TIPS REACH) OBJECT_LINES
  *              BUNDLE_LINES
- *   TIPS     TIPS (PROVEN) ADMIT (REACH_TIPS REACH) CHOSEN (KNOWN_TIPS KNOWN_TARGETS KNOWN)
+ *   TIPS     TIPS (PROVEN) ADMIT (REACH_TIPS REACH) CHOSEN (FILTER FILTER_TIPS FILTER_REACH)
+ *            (KNOWN_TIPS KNOWN_TARGETS KNOWN)
  *   HAVES    HAVES (HAVE)
  *   pack     PACK_BEGIN (WHOLE WHOLE_TIPS WHOLE_REACH) (WALK_GRAFTS WALK_TIPS WALK TAGS)
  *            (PACKFILE_URIS) PACK PACK_END
  *
  * Files: upload_pack.c dispatch and failing; up_input.c packets and object ids in; up_v0.c and
  * up_v2.c requests; up_refs.c ls-refs; up_want_refs.c wants by name; up_wants.c what may be had;
- * up_admit.c memory; up_haves.c negotiation; up_known.c what counts as had where refs are hidden;
- * up_shallow.c depth; up_whole.c answers without a walk; up_pack.c the answer; up_uris.c what comes
- * from elsewhere; up_objects.c and up_bundles.c the commands object-info and bundle-uri.
+ * up_admit.c memory; up_filter.c patterns of filters; up_names.c refs by short names; up_haves.c
+ * negotiation; up_known.c what counts as had where refs are hidden; up_shallow.c depth; up_whole.c
+ * answers without a walk; up_pack.c the answer; up_uris.c what comes from elsewhere; up_objects.c
+ * and up_bundles.c the commands object-info and bundle-uri.
  */
 #ifndef PACKHORSE_UP_INT_H
 #define PACKHORSE_UP_INT_H
@@ -62,6 +64,9 @@ enum ph__up_state {
 	PH__UP_KNOWN_TARGETS,
 	PH__UP_KNOWN,
 	PH__UP_HAVE,
+	PH__UP_FILTER,
+	PH__UP_FILTER_TIPS,
+	PH__UP_FILTER_REACH,
 	PH__UP_CUT,
 	PH__UP_SHALLOW_KNOWN,
 	PH__UP_DEPTH,
@@ -169,6 +174,13 @@ struct ph__up_request {
 	bool algo_said;         /* by the client, in so many words */
 };
 
+/* The sparse:oid that is being looked up. */
+struct ph__up_sparse {
+	const char *path; /* what is left of its name; NULL before it has begun */
+	struct ph_oid oid;
+	bool has_path, visible;
+};
+
 struct ph__up {
 	struct ph_session session; /* first */
 	enum ph__up_state state;
@@ -209,6 +221,7 @@ struct ph__up {
 	bool cut_at_flush;
 	uint32_t cut_wants, cut_opened, cut_haves; /* given to cut so far */
 
+	struct ph__up_sparse sparse;
 	struct ph_depth *depth;
 	uint32_t depth_cursor;
 	uint32_t shallows_known;
@@ -287,6 +300,17 @@ void ph__prefixes_release(struct ph__prefixes *prefixes, const struct ph_alloc *
 /* Whether a name begins with one of them, or all are listed. After sort. */
 bool ph__prefixes_match(const struct ph__prefixes *prefixes, const char *name);
 
+/* ---- up_names.c, up_filter.c ---- */
+
+/*
+ * The value of the ref that a short name means, of those that the client is shown; *count tells how
+ * many there are, and out is the first in git's order.
+ */
+enum ph_status ph__up_name(struct ph__up *up, struct ph_snapshot *snapshot, const char *text,
+                           size_t len, struct ph_oid *out, unsigned *count);
+/* Behind CHOSEN: what the filter needs, and then on with the request. */
+enum ph_step ph__up_filter_begin(struct ph__up *up);
+
 /* ---- arguments of protocol 2: a line, PH_STEP_AGAIN when all is well; and their end ---- */
 
 enum ph_step ph__up_want_ref_line(struct ph__up *up, const char *name, size_t len);
@@ -335,6 +359,7 @@ ph__up_function ph__up_objects, ph__up_object_lines, ph__up_bundle_lines;
 ph__up_function ph__up_ls_head, ph__up_ls_refs;
 ph__up_function ph__up_tips, ph__up_admit, ph__up_reach_tips, ph__up_reach, ph__up_chosen;
 ph__up_function ph__up_proven, ph__up_known_tips, ph__up_known_targets, ph__up_known, ph__up_have;
+ph__up_function ph__up_filter, ph__up_filter_tips, ph__up_filter_reach;
 ph__up_function ph__up_cut;
 ph__up_function ph__up_shallow_known, ph__up_depth, ph__up_depth_run, ph__up_shallow_lines;
 ph__up_function ph__up_unshallow_lines, ph__up_shallow_done;

@@ -325,5 +325,5 @@ enum ph_step ph__up_chosen(struct ph__up *up, uint32_t *budget)
 	}
 	if (up->cursor < wants->count)
 		return PH_STEP_AGAIN;
-	return ph__up_known_begin(up);
+	return ph__up_filter_begin(up);
 }

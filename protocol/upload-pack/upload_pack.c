@@ -47,6 +47,7 @@ void ph__up_request_clear(struct ph__up *up)
 	ph__prefixes_release(&request->prefixes, up->session.service.alloc);
 	ph__want_refs_release(&request->want_refs, up->session.service.alloc);
 	ph_mem_free(up->session.service.alloc, request->infos.wants);
+	ph_filter_release(&request->filter, up->session.service.alloc);
 	memset(request, 0, sizeof(*request));
 	ph__oid_set_clear(&wants);
 	ph__oid_set_clear(&haves);
@@ -231,6 +232,9 @@ static ph__up_function *const functions[] = {
         [PH__UP_KNOWN_TARGETS] = ph__up_known_targets,
         [PH__UP_KNOWN] = ph__up_known,
         [PH__UP_HAVE] = ph__up_have,
+        [PH__UP_FILTER] = ph__up_filter,
+        [PH__UP_FILTER_TIPS] = ph__up_filter_tips,
+        [PH__UP_FILTER_REACH] = ph__up_filter_reach,
         [PH__UP_CUT] = ph__up_cut,
         [PH__UP_SHALLOW_KNOWN] = ph__up_shallow_known,
         [PH__UP_DEPTH] = ph__up_depth,

@@ -11,27 +11,12 @@
 #ifndef PACKHORSE_WALK_H
 #define PACKHORSE_WALK_H
 
+#include <packhorse/filter.h>
 #include <packhorse/reader.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* A partial clone's filter. Objects wanted by id are sent whatever it says. */
-enum ph_filter_kind {
-	PH_FILTER_NONE,
-	PH_FILTER_BLOB_NONE,
-	PH_FILTER_BLOB_LIMIT,
-	PH_FILTER_TREE,
-	PH_FILTER_SPARSE_OID,
-	PH_FILTER_OBJECT_TYPE,
-	PH_FILTER_COMBINE
-};
-struct ph_filter {
-	enum ph_filter_kind kind;
-};
-/* From a filter-spec (git-rev-list --filter). PH_ERR_UNSUPPORTED for one that is not built. */
-PH_API enum ph_status ph_filter_parse(struct ph_filter *out, const char *spec, size_t len);
 
 struct ph_walk;
 
@@ -39,6 +24,8 @@ struct ph_walk_options {
 	const struct ph_source *source;
 	const struct ph_alloc *alloc;
 	const struct ph_limits *limits;
+	/* Objects wanted by id, or named by a wanted tag, are selected whatever it says. Its parts
+	 * outlive the walk; each sparse part has its patterns. */
 	struct ph_filter filter;
 	/* Check that blobs exist too and stop at the first object that does not: PH_ERR_MISSING.
 	 * Without it a missing object is PH_ERR_CORRUPT. Submodule entries are never looked for. */
