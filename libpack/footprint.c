@@ -109,7 +109,7 @@ uint64_t ph_footprint_depth(const struct ph_limits *limits, uint64_t objects, ui
 	uint64_t width = least(tips * 4 + QUEUE_LEAST, tips + objects);
 
 	return objects + reader_bytes(limits, objects) + 2 * tips_bytes(width) +
-	       GROWN * width * sizeof(struct ph_oid) + SMALL_BYTES;
+	       queue_bytes(objects, tips) + GROWN * width * sizeof(struct ph_oid) + SMALL_BYTES;
 }
 
 uint64_t ph_footprint_pack_in(const struct ph_limits *limits, uint64_t objects)

@@ -106,6 +106,16 @@ static enum ph_step shallow_line(struct ph__up *up, const struct ph_pkt *pkt, co
 	                  up->session.service.limits->shallows_max);
 }
 
+/* A boundary is counted, or found by what is left out. */
+static enum ph_step one_way(struct ph__up *up)
+{
+	if (up->request.depth && up->request.deepen_list)
+		return ph__up_fail(up, PH__SAY_STDERR,
+		                   "git upload-pack: deepen and deepen-since (or deepen-not) "
+		                   "cannot be used together");
+	return PH_STEP_AGAIN;
+}
+
 /* Decimal digits alone, 1 to depth_max: a sign or a space is no number here. */
 static enum ph_step deepen_line(struct ph__up *up, const struct ph_pkt *pkt, const char *text,
                                 size_t len)
@@ -123,7 +133,48 @@ static enum ph_step deepen_line(struct ph__up *up, const struct ph_pkt *pkt, con
 		return ph__up_fail(up, PH__SAY_ERR, "upload-pack: too deep (depth_max %" PRIu32 ")",
 		                   up->session.service.limits->depth_max);
 	up->request.depth = (uint32_t)depth;
-	return PH_STEP_AGAIN;
+	return one_way(up);
+}
+
+/* Seconds since 1970. What is not a number of that size, and git's own "no limit", is none. */
+static enum ph_step since_line(struct ph__up *up, const struct ph_pkt *pkt, const char *text,
+                               size_t len)
+{
+	uint64_t since = 0;
+	size_t at = 0;
+	char show[128];
+
+	for (; at < len && at < 19 && text[at] >= '0' && text[at] <= '9'; at++)
+		since = since * 10 + (uint64_t)(text[at] - '0');
+	if (at != len || len == 0)
+		return ph__up_fail(up, PH__SAY_STDERR, "Invalid deepen-since: %s",
+		                   ph__up_show(show, pkt->data, pkt->len));
+	up->request.since = since;
+	up->request.deepen_list = true;
+	return one_way(up);
+}
+
+static enum ph_step not_line(struct ph__up *up, const struct ph_pkt *pkt, const char *text,
+                             size_t len)
+{
+	struct ph_oid oid;
+	unsigned count;
+	char show[128];
+	enum ph_status status = ph__up_name(up, up->seen, text, len, &oid, &count);
+	enum ph_step step;
+
+	if (status != PH_OK)
+		return ph__up_fail_status(up, status, "reading refs");
+	if (count != 1)
+		return ph__up_fail(up, PH__SAY_ERR, "git upload-pack: %s: %s",
+		                   count ? "ambiguous deepen-not" : "deepen-not is not a ref",
+		                   ph__up_show(show, pkt->data, pkt->len));
+	step = ph__up_add(up, &up->request.nots, &oid, "deepen-not lines", "deepen_nots_max",
+	                  up->session.service.limits->deepen_nots_max);
+	if (up->state == PH__UP_FAIL)
+		return step;
+	up->request.deepen_list = true;
+	return one_way(up);
 }
 
 static enum ph_step filter_line(struct ph__up *up, const char *text, size_t len)
@@ -150,23 +201,9 @@ static enum ph_step filter_line(struct ph__up *up, const char *text, size_t len)
 	return status == PH_OK ? PH_STEP_AGAIN : ph__up_fail(up, PH__SAY_ERR, "%s", why);
 }
 
-/*
- * git cannot advertise plain deepen by itself: "shallow" stands for these three too. A client that
- * uses one gets a plain word instead of a wrong history.
- */
-static const char *not_built(const struct ph_pkt *pkt)
-{
-	static const char *const words[] = {"deepen-since", "deepen-not", "deepen-relative"};
-
-	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-		if (ph_pkt_starts(pkt, words[i], NULL, NULL))
-			return words[i];
-	return NULL;
-}
-
 enum ph_step ph__up_common_line(struct ph__up *up, const struct ph_pkt *pkt, bool *known)
 {
-	const char *rest, *word;
+	const char *rest;
 	size_t len;
 
 	*known = true;
@@ -174,11 +211,12 @@ enum ph_step ph__up_common_line(struct ph__up *up, const struct ph_pkt *pkt, boo
 		return shallow_line(up, pkt, rest, len);
 	if (ph_pkt_starts(pkt, "deepen ", &rest, &len))
 		return deepen_line(up, pkt, rest, len);
+	if (ph_pkt_starts(pkt, "deepen-since ", &rest, &len))
+		return since_line(up, pkt, rest, len);
+	if (ph_pkt_starts(pkt, "deepen-not ", &rest, &len))
+		return not_line(up, pkt, rest, len);
 	if (ph_pkt_starts(pkt, "filter ", &rest, &len))
 		return filter_line(up, rest, len);
-	word = not_built(pkt);
-	if (word)
-		return ph__up_fail(up, PH__SAY_ERR, "%s is not supported here", word);
 	*known = false;
 	return PH_STEP_AGAIN;
 }

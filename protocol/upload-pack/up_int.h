@@ -159,6 +159,10 @@ struct ph__up_request {
 	uint32_t lines; /* packets read */
 	uint32_t have_lines, server_options;
 	uint32_t depth; /* of `deepen`; 0 for none */
+	bool deepen_relative;
+	bool deepen_list;        /* deepen-since or deepen-not was said */
+	uint64_t since;          /* of `deepen-since`; 0 for none */
+	struct ph__oid_set nots; /* values of the refs of `deepen-not` */
 	struct ph_filter filter;
 	bool filter_given, filter_cap;
 	bool thin, ofs_delta, no_progress, include_tag, done;
@@ -237,6 +241,12 @@ struct ph__up {
 	bool pack_phase;      /* from here on failure goes to band 3 */
 	uint64_t spoke_at_ms; /* when output was last written in the pack phase */
 };
+
+/* Whether the client asks for a boundary. */
+static inline bool ph__up_deepens(const struct ph__up_request *request)
+{
+	return request->depth > 0 || request->deepen_list;
+}
 
 typedef enum ph_step ph__up_function(struct ph__up *up, uint32_t *budget);
 

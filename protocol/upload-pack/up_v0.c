@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* git's order, less what is not built. */
+/* git's order. */
 static const char caps[] =
-        "multi_ack thin-pack side-band side-band-64k ofs-delta shallow no-progress "
-        "include-tag multi_ack_detailed";
+        "multi_ack thin-pack side-band side-band-64k ofs-delta shallow deepen-since deepen-not "
+        "deepen-relative no-progress include-tag multi_ack_detailed";
 
 /* "no-done" is for clients without a connection of their own; see ph__up_haves for who says it. */
 static void advert_begin(struct ph__up *up)
@@ -72,6 +72,7 @@ static void want_flags(struct ph__up *up, const char *list, size_t len)
 	request->ofs_delta |= cap(list, len, "ofs-delta");
 	request->no_progress |= cap(list, len, "no-progress");
 	request->include_tag |= cap(list, len, "include-tag");
+	request->deepen_relative |= cap(list, len, "deepen-relative");
 	request->no_done |= cap(list, len, "no-done");
 	request->filter_cap |= up->config.allow_filter && cap(list, len, "filter");
 	if (cap(list, len, "multi_ack_detailed"))
@@ -140,7 +141,7 @@ static enum ph_step want_line(struct ph__up *up, const struct ph_pkt *pkt, const
 /* Behind the flush: nothing wanted ends it, as ls-remote and an up-to-date fetch do. */
 static enum ph_step wants_end(struct ph__up *up)
 {
-	if (up->request.wants.count == 0 && up->request.depth == 0)
+	if (up->request.wants.count == 0 && !ph__up_deepens(&up->request))
 		return ph__up_request_done(up);
 	up->tips_now = false;
 	return ph__up_go(up, PH__UP_TIPS);

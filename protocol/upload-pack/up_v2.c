@@ -351,6 +351,8 @@ static bool fetch_flag(struct ph__up *up, const struct ph_pkt *pkt)
 		request->no_progress = true;
 	else if (ph_pkt_is(pkt, "include-tag"))
 		request->include_tag = true;
+	else if (ph_pkt_is(pkt, "deepen-relative"))
+		request->deepen_relative = true;
 	else if (ph_pkt_is(pkt, "done"))
 		request->done = true;
 	else if (ph_pkt_is(pkt, "wait-for-done"))

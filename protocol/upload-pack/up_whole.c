@@ -28,8 +28,9 @@ bool ph__up_whole_may(const struct ph__up *up)
 	const struct ph_oid *own;
 
 	return request->filter.kind == PH_FILTER_NONE && !*request->uri_protocols && !up->depth &&
-	       !request->depth && request->shallows.count == 0 && request->opened.count == 0 &&
-	       ph_snapshot_shallow(up->use, &own) == 0 && !has_common(request);
+	       !ph__up_deepens(request) && request->shallows.count == 0 &&
+	       request->opened.count == 0 && ph_snapshot_shallow(up->use, &own) == 0 &&
+	       !has_common(request);
 }
 
 /* The walk it is. What memory was used for this is better used there. */

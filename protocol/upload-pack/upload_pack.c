@@ -42,6 +42,7 @@ void ph__up_request_clear(struct ph__up *up)
 	struct ph__oid_set shallows = request->shallows;
 	struct ph__oid_set opened = request->opened;
 	struct ph__oid_set names = request->want_refs.names;
+	struct ph__oid_set nots = request->nots;
 
 	clear_work(up);
 	ph__prefixes_release(&request->prefixes, up->session.service.alloc);
@@ -54,11 +55,13 @@ void ph__up_request_clear(struct ph__up *up)
 	ph__oid_set_clear(&shallows);
 	ph__oid_set_clear(&opened);
 	ph__oid_set_clear(&names);
+	ph__oid_set_clear(&nots);
 	request->wants = wants;
 	request->haves = haves;
 	request->shallows = shallows;
 	request->opened = opened;
 	request->want_refs.names = names;
+	request->nots = nots;
 	request->algo = PH_HASH_SHA1;
 	up->got_common = up->got_other = up->said_ready = false;
 	up->session.line_band = 0;
@@ -279,6 +282,7 @@ static void free_session(struct ph_session *session)
 	ph__oid_set_release(&up->request.shallows);
 	ph__oid_set_release(&up->request.opened);
 	ph__oid_set_release(&up->request.want_refs.names);
+	ph__oid_set_release(&up->request.nots);
 	ph__advert_release(&up->advert);
 	ph_config_release(&up->config, session->service.alloc);
 	ph_snapshot_release(up->seen);
@@ -324,6 +328,7 @@ enum ph_status ph_upload_pack_new(struct ph_session **out, const struct ph_servi
 	ph__oid_set_init(&up->request.shallows, service->alloc, slots);
 	ph__oid_set_init(&up->request.opened, service->alloc, slots);
 	ph__oid_set_init(&up->request.want_refs.names, service->alloc, slots);
+	ph__oid_set_init(&up->request.nots, service->alloc, slots);
 	up->request.algo = PH_HASH_SHA1;
 	*out = &up->session;
 	return PH_OK;

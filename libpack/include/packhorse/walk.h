@@ -62,23 +62,42 @@ PH_API void ph_walk_select(struct ph_walk *walk, struct ph_loc loc);
 PH_API void ph_walk_deselect(struct ph_walk *walk, struct ph_loc loc);
 
 /*
- * Depth: for `deepen N`. From the wants, commits at distance N (a want is at distance 1), shortest
- * path over all, become the boundary. PH_DEPTH_INFINITE reports no boundary of ours.
+ * Depth: what a shallow client gets of a history, and its boundary. For `deepen N`: from the wants,
+ * commits at distance N (a want is at distance 1), shortest path over all, become the boundary.
+ * PH_DEPTH_INFINITE reports no boundary of ours. For `deepen-since` and `deepen-not`: the commits
+ * that `rev-list --max-age=since wants --not excluded` lists are in, and those of them with a
+ * parent that is not are the boundary.
  */
 #define PH_DEPTH_INFINITE 0x7fffffffu
 
 struct ph_depth;
 
+struct ph_depth_options {
+	const struct ph_source *source;
+	const struct ph_alloc *alloc;
+	const struct ph_limits *limits;
+	uint32_t depth; /* 0: by since and what is excluded */
+	/* depth counts from the nearest commit of ph_depth_from instead; when none is met, nothing
+	 * is inside, and only the repository's own boundary is reported. */
+	bool relative;
+	uint64_t since; /* older commits are out; 0: none is */
+};
+
 PH_MUST_CHECK PH_API enum ph_status ph_depth_new(struct ph_depth **out,
-                                                 const struct ph_source *source,
-                                                 const struct ph_alloc *alloc,
-                                                 const struct ph_limits *limits, uint32_t depth);
+                                                 const struct ph_depth_options *options);
 PH_API void ph_depth_free(struct ph_depth *depth);
 /* Tags are peeled; what is not a commit is ignored. PH_ERR_NOT_FOUND when it is not there. */
 PH_MUST_CHECK PH_API enum ph_status ph_depth_want(struct ph_depth *depth, const struct ph_oid *oid);
 /* The repository itself is shallow here. PH_OK also when it is not there. */
 PH_MUST_CHECK PH_API enum ph_status ph_depth_boundary(struct ph_depth *depth,
                                                       const struct ph_oid *oid);
+/* This commit, or what a tag names, and all its ancestors are out. PH_OK also when it is not there.
+ * Only with depth 0. */
+PH_MUST_CHECK PH_API enum ph_status ph_depth_exclude(struct ph_depth *depth,
+                                                     const struct ph_oid *oid);
+/* The client is shallow here: for a relative depth. PH_OK also when it is not there. */
+PH_MUST_CHECK PH_API enum ph_status ph_depth_from(struct ph_depth *depth, const struct ph_oid *oid);
+/* PH_AGAIN, PH_OK; PH_ERR_NOT_FOUND when with depth 0 no commit is in. */
 PH_MUST_CHECK PH_API enum ph_status ph_depth_run(struct ph_depth *depth, uint32_t *budget);
 /* After PH_OK: iterate boundary commits, *cursor starting at 0; PH_END. Order: by id. */
 PH_API enum ph_status ph_depth_next(const struct ph_depth *depth, uint32_t *cursor,

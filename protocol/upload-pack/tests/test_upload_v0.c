@@ -11,8 +11,8 @@
 #include <string.h>
 
 #define CAPS                                                                                       \
-	"multi_ack thin-pack side-band side-band-64k ofs-delta shallow no-progress include-tag "   \
-	"multi_ack_detailed"
+	"multi_ack thin-pack side-band side-band-64k ofs-delta shallow deepen-since deepen-not "   \
+	"deepen-relative no-progress include-tag multi_ack_detailed"
 #define TAIL "filter object-format=sha1 agent=packhorse/test"
 #define BANDED " side-band-64k no-progress ofs-delta"
 #define HUNG_UP "fatal: the remote end hung up unexpectedly\n"
@@ -336,8 +336,8 @@ static void test_filter(void **state)
 	fix_expect(fix, 0, "want $c5 filter|filter blob:none|filter blob:none|0000|done",
 	           "ERR multiple filter-specs cannot be combined\n",
 	           "fatal: multiple filter-specs cannot be combined\n", 128);
-	fix_expect(fix, 0, "want $c5 filter|filter tree:0|0000|done",
-	           "ERR filter 'tree:0' not supported\n", "fatal: filter 'tree:0' not supported\n",
+	fix_expect(fix, 0, "want $c5 filter|filter tree|0000|done",
+	           "ERR invalid filter-spec 'tree'\n", "fatal: invalid filter-spec 'tree'\n",
 	           128);
 }
 
@@ -355,10 +355,16 @@ static void test_bad_requests(void **state)
 	        {"want $c5|deepen 1x|0000", "", "fatal: Invalid deepen: deepen 1x\n"},
 	        {"want $c5|deepen 2147483648|0000", "",
 	         "fatal: Invalid deepen: deepen 2147483648\n"},
-	        {"want $c5|deepen-since 1|0000", "ERR deepen-since is not supported here\n",
-	         "fatal: deepen-since is not supported here\n"},
-	        {"want $c5|deepen-not x|0000", "ERR deepen-not is not supported here\n",
-	         "fatal: deepen-not is not supported here\n"},
+	        {"want $c5|deepen-since -1|0000", "",
+	         "fatal: Invalid deepen-since: deepen-since -1\n"},
+	        {"want $c5|deepen-since 10000000000000000000|0000", "",
+	         "fatal: Invalid deepen-since: deepen-since 10000000000000000000\n"},
+	        {"want $c5|deepen-not x|0000",
+	         "ERR git upload-pack: deepen-not is not a ref: deepen-not x\n",
+	         "fatal: git upload-pack: deepen-not is not a ref: deepen-not x\n"},
+	        {"want $c5|deepen-not side|deepen 1|0000", "",
+	         "fatal: git upload-pack: deepen and deepen-since (or deepen-not) cannot be used "
+	         "together\n"},
 	        {"want $c5|shallow x|0000", "", "fatal: invalid shallow line: shallow x\n"},
 	        {"want $c5|shallow $b1|0000", "ERR invalid shallow object $b1\n",
 	         "fatal: invalid shallow object $b1\n"},

@@ -165,9 +165,9 @@ static void test_filter(void **state)
 	/* A client with a filter may lack the base of a thin delta. */
 	fix_expect(fix, 2, FETCH "thin-pack|filter blob:none|want $c5|want $b5|have $c4|done|0000",
 	           "packfile\npack: b5 c5 t5\n0000\n", "", 0);
-	fix_expect(fix, 2, FETCH "filter blob:limit=1|want $c1|done|0000",
-	           "ERR filter 'blob:limit=1' not supported\n",
-	           "fatal: filter 'blob:limit=1' not supported\n", 128);
+	fix_expect(fix, 2, FETCH "filter blob:limit=1x|want $c1|done|0000",
+	           "ERR invalid filter-spec 'blob:limit=1x'\n",
+	           "fatal: invalid filter-spec 'blob:limit=1x'\n", 128);
 	fix_expect(fix, 2, FETCH "filter blob:none|filter blob:none|want $c1|done|0000",
 	           "ERR multiple filter-specs cannot be combined\n",
 	           "fatal: multiple filter-specs cannot be combined\n", 128);
@@ -325,15 +325,13 @@ static void test_limits(void **state)
 	         "upload-pack: too many haves (haves_max 1)"},
 	        {FETCH "want $c5|shallow $c1|shallow $c2|0000",
 	         "upload-pack: too many shallow lines (shallows_max 1)"},
-	        {FETCH "want $c5|deepen-since 7|0000", "deepen-since is not supported here"},
-	        {FETCH "want $c5|deepen-not refs/heads/side|0000",
-	         "deepen-not is not supported here"},
-	        {FETCH "want $c5|deepen 1|deepen-relative|0000",
-	         "deepen-relative is not supported here"},
+	        {FETCH "want $c5|deepen-not side|deepen-not v1|0000",
+	         "upload-pack: too many deepen-not lines (deepen_nots_max 1)"},
 	};
 	struct fix *fix = *state;
 
 	fix->limits.wants_max = fix->limits.haves_max = fix->limits.shallows_max = 1;
+	fix->limits.deepen_nots_max = 1;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct ph_test_buf answer = {0}, err = {0};
 
