@@ -383,8 +383,9 @@ static enum ph_status step_root(struct ph_cut *cut, uint32_t *budget)
 		return status == PH_OK ? ph__locs_push(&cut->roots, cut->env.alloc, target)
 		                       : status;
 	}
+	/* Ancestry says nothing of what is no commit: it does not hold up the others, as in git. */
 	if (entry.type != PH_OBJ_COMMIT) {
-		return PH_OK;
+		return set_reaches(cut, node);
 	}
 	/* A want's parents are looked at however old it is itself. */
 	cut->nodes[node].flags |= CUT_EXPLORED;

@@ -103,7 +103,8 @@ enum ph_status ph_reach_target(struct ph_reach *reach, const struct ph_oid *oid)
 	if (status == PH_OK) {
 		status = source->ops->entry(source, loc, &entry);
 	}
-	if (status != PH_OK || (*ph__states_at(&reach->states, loc) & REACH_TARGET) != 0) {
+	if (status != PH_OK ||
+	    (*ph__states_at(&reach->states, loc) & (REACH_TARGET | REACH_SEEN)) != 0) {
 		return status;
 	}
 	status = ph__locs_push(&reach->targets, reach->env.alloc, loc);

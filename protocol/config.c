@@ -29,62 +29,6 @@ static void set_defaults(struct ph_config *config)
 	};
 }
 
-/* ---- reading the settings ---- */
-
-static enum ph_status get(struct ph_store *store, struct ph_snapshot *snapshot, void *buf,
-                          size_t *len)
-{
-	return snapshot ? ph_snapshot_setting(snapshot, PH__CONFIG_SETTING, buf, len)
-	                : ph_store_setting_get(store, PH__CONFIG_SETTING, buf, len);
-}
-
-/* Most are none, or short. */
-enum ph_status ph__config_text(struct ph_store *store, struct ph_snapshot *snapshot,
-                               const struct ph_alloc *alloc, char **out, size_t *len)
-{
-	enum ph_status status = PH_ERR_LIMIT;
-
-	*out = NULL;
-	*len = 0;
-	for (size_t room = 0; status == PH_ERR_LIMIT; room = room ? PH_SETTING_BYTES_MAX : 1024) {
-		ph_mem_free(alloc, *out);
-		*out = room ? ph_mem_alloc(alloc, room + 1) : NULL;
-		if (room && !*out)
-			return PH_ERR_NOMEM;
-		*len = room;
-		status = get(store, snapshot, *out, len);
-		if (status == PH_ERR_LIMIT && room == PH_SETTING_BYTES_MAX)
-			status = PH_ERR_CORRUPT;
-	}
-	if (status == PH_OK && *out) {
-		(*out)[*len] = 0;
-		return PH_OK;
-	}
-	ph_mem_free(alloc, *out);
-	*out = NULL;
-	*len = 0;
-	return status == PH_ERR_NOT_FOUND ? PH_OK : status;
-}
-
-enum ph_status ph__config_next(char **at, char **key, char **value)
-{
-	while (**at) {
-		char *line = *at, *equals;
-		size_t len = strcspn(line, "\n");
-
-		*at += len + (line[len] == '\n');
-		line[len] = 0;
-		equals = strchr(line, '=');
-		if (!equals || equals == line)
-			continue;
-		*equals = 0;
-		*key = line;
-		*value = equals + 1;
-		return PH_OK;
-	}
-	return PH_END;
-}
-
 /* ---- one value ---- */
 
 static void add_item(struct ph_config_list *list, const char *text)

@@ -62,4 +62,27 @@ PH_MUST_CHECK enum ph_status ph__config_text(struct ph_store *store, struct ph_s
  */
 enum ph_status ph__config_next(char **at, char **key, char **value);
 
+/* ---- edits of a text ---- */
+
+enum ph__config_what {
+	PH__CONFIG_SET,  /* in the place of what the key had */
+	PH__CONFIG_ADD,  /* behind the values it has */
+	PH__CONFIG_UNSET /* this value of it; NULL: all */
+};
+struct ph__config_change {
+	enum ph__config_what what;
+	const char *key; /* as it is stored */
+	const char *value;
+};
+
+/* How many values a key has, or, unless value is NULL, has of this one; key NULL: all lines. */
+uint32_t ph__config_count(const char *text, const char *key, const char *value);
+/*
+ * Makes a new text, with a NUL behind; text may be NULL. PH_ERR_LIMIT when it becomes too long, or
+ * has too many values.
+ */
+PH_MUST_CHECK enum ph_status ph__config_edit(char **out, size_t *len, const char *text,
+                                             const struct ph__config_change *change,
+                                             const struct ph_alloc *alloc);
+
 #endif

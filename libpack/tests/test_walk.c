@@ -520,6 +520,13 @@ static void roots_of_every_type(void **state)
 	ph_walk_select(walk, history_loc(&h, tag));
 	assert_int_equal(ph_walk_count(walk), 2);
 	assert_true(ph_walk_selected(walk, history_loc(&h, tag)));
+	/* Taken out again, it is no base either; what was not in stays so. */
+	ph_walk_deselect(walk, history_loc(&h, tag));
+	ph_walk_deselect(walk, history_loc(&h, tag));
+	ph_walk_deselect(walk, history_loc(&h, tree));
+	assert_int_equal(ph_walk_count(walk), 1);
+	assert_false(ph_walk_selected(walk, history_loc(&h, tag)));
+	assert_false(ph_walk_had(walk, history_loc(&h, tag)));
 	ph_walk_free(walk);
 
 	/* The same object wanted and had is had. */

@@ -46,6 +46,10 @@ static uint64_t reckon(const struct ph__up *up)
 		work += ph_footprint_filter(limits, objects, &request->filter);
 	if (up->version < 2 || request->haves.count)
 		work = larger(work, ph_footprint_cut(limits, objects, tips));
+	/* Which haves count is known to the end of the negotiation. */
+	if (up->config.hide_upload.count)
+		work = larger(work, ph_footprint_cut(limits, objects, tips) +
+		                            ph_footprint_walk(limits, objects, tips));
 	if (ph__up_deepens(request) || request->shallows.count)
 		work = larger(work, ph_footprint_depth(limits, objects, tips)) + objects;
 	return PH_ADMISSION_SESSION_BYTES + PH_ADMISSION_OUTSIDE_BYTES + tips * PH__UP_TIP_BYTES +

@@ -40,8 +40,7 @@ static enum ph_step parts_end(struct ph__up *up)
 	up->reach = NULL;
 	ph_reader_free(up->reader);
 	up->reader = NULL;
-	return ph__up_go(up, up->version == 2 && up->request.haves.count ? PH__UP_V2_HAVES
-	                                                                 : PH__UP_SHALLOW_KNOWN);
+	return ph__up_known_begin(up);
 }
 
 /* ---- names ---- */

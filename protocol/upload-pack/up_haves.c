@@ -15,13 +15,6 @@ static enum ph_step negotiation_failed(struct ph__up *up, enum ph_status status)
 	return ph__up_fail_status(up, status, "negotiating");
 }
 
-static enum ph_status find(const struct ph__up *up, const struct ph_oid *oid)
-{
-	struct ph_loc loc;
-
-	return up->source->ops->find(up->source, oid, &loc);
-}
-
 static void ack(struct ph__up *up, const struct ph_oid *oid, const char *what)
 {
 	char hex[PH_OID_HEX_MAX + 1];
@@ -90,7 +83,6 @@ static enum ph_step have_line(struct ph__up *up, const char *text, size_t len)
 	const char *rest;
 	size_t rest_len;
 	struct ph_oid oid;
-	enum ph_status status;
 	char show[128];
 
 	if (!ph__up_oid(up, &oid, text, len, &rest, &rest_len) || rest_len)
@@ -99,15 +91,25 @@ static enum ph_step have_line(struct ph__up *up, const char *text, size_t len)
 		                   ph__up_show(show, text, len));
 	if (up->request.have_lines++ >= max)
 		return ph__up_too_many(up, "haves", "haves_max", max);
-	status = find(up, &oid);
+	up->asked = oid;
+	return ph__up_go(up, PH__UP_HAVE);
+}
+
+/* The line that was read last, which may have to be looked for in slices. */
+enum ph_step ph__up_have(struct ph__up *up, uint32_t *budget)
+{
+	enum ph_status status = ph__up_find_now(up, &up->asked, budget);
+
+	if (status == PH_AGAIN)
+		return PH_STEP_AGAIN;
+	ph__up_go(up, PH__UP_HAVES);
 	if (status == PH_OK)
-		return have_common(up, &oid);
+		return have_common(up, &up->asked);
 	if (status != PH_ERR_NOT_FOUND)
 		return negotiation_failed(up, status);
 	up->got_other = true;
 	if (up->request.ack_mode == PH__ACK_ONCE || up->request.haves.count == 0)
 		return PH_STEP_AGAIN;
-	up->asked = oid;
 	up->cut_at_flush = false;
 	return ph__up_go(up, PH__UP_CUT);
 }
@@ -160,7 +162,8 @@ enum ph_step ph__up_v2_haves(struct ph__up *up, uint32_t *budget)
 	struct ph__oid_set *haves = &up->request.haves;
 
 	for (; up->cursor<haves->count && * budget> 0; up->cursor++) {
-		enum ph_status status = find(up, &haves->oids[up->cursor]);
+		struct ph_loc loc;
+		enum ph_status status = ph__up_find(up, &haves->oids[up->cursor], &loc);
 
 		ph_budget_spend(budget, 1);
 		if (status == PH_OK) {

@@ -10,17 +10,20 @@
  *   v2       BEGIN V2_ADVERT then for each request: V2_REQUEST V2_ARGS and
  *              LS_HEAD LS_REFS
  *              (WANT_REFS) TIPS (V2_HAVES V2_ACKS CUT) (SHALLOW...) WANTED_REFS | pack
- *              OBJECTS ADMIT REACH_TIPS REACH OBJECT_LINES
+ *              OBJECTS TIPS (PROVEN) ADMIT (REACH_TIPS REACH) OBJECT_LINES
  *              BUNDLE_LINES
- *   TIPS     TIPS ADMIT (REACH_TIPS REACH) CHOSEN FILTER (FILTER_TIPS FILTER_REACH)
+ *   TIPS     TIPS (PROVEN) ADMIT (REACH_TIPS REACH) CHOSEN (FILTER FILTER_TIPS FILTER_REACH)
+ *            (KNOWN_TIPS KNOWN_TARGETS KNOWN)
+ *   HAVES    HAVES (HAVE)
  *   pack     PACK_BEGIN (WHOLE WHOLE_TIPS WHOLE_REACH) (WALK_GRAFTS WALK_TIPS WALK TAGS)
  *            (PACKFILE_URIS) PACK PACK_END
  *
  * Files: upload_pack.c dispatch and failing; up_input.c packets and object ids in; up_v0.c and
  * up_v2.c requests; up_refs.c ls-refs; up_want_refs.c wants by name; up_wants.c what may be had;
- * up_admit.c memory; up_haves.c negotiation; up_shallow.c depth; up_whole.c answers without a walk;
- * up_filter.c patterns of filters; up_names.c refs by short names; up_pack.c the answer; up_uris.c what comes from elsewhere; up_objects.c and up_bundles.c the
- * commands object-info and bundle-uri.
+ * up_admit.c memory; up_filter.c patterns of filters; up_names.c refs by short names; up_haves.c
+ * negotiation; up_known.c what counts as had where refs are hidden; up_shallow.c depth; up_whole.c
+ * answers without a walk; up_pack.c the answer; up_uris.c what comes from elsewhere; up_objects.c
+ * and up_bundles.c the commands object-info and bundle-uri.
  */
 #ifndef PACKHORSE_UP_INT_H
 #define PACKHORSE_UP_INT_H
@@ -28,6 +31,7 @@
 #include "admission_int.h"
 #include "advert_int.h"
 #include "oid_set_int.h"
+#include "visible_int.h"
 
 #include <packhorse/config.h>
 #include <packhorse/pack_out.h>
@@ -51,10 +55,15 @@ enum ph__up_state {
 	PH__UP_LS_HEAD,
 	PH__UP_LS_REFS,
 	PH__UP_TIPS,
+	PH__UP_PROVEN,
 	PH__UP_ADMIT,
 	PH__UP_REACH_TIPS,
 	PH__UP_REACH,
 	PH__UP_CHOSEN,
+	PH__UP_KNOWN_TIPS,
+	PH__UP_KNOWN_TARGETS,
+	PH__UP_KNOWN,
+	PH__UP_HAVE,
 	PH__UP_FILTER,
 	PH__UP_FILTER_TIPS,
 	PH__UP_FILTER_REACH,
@@ -84,6 +93,7 @@ enum ph__up_state {
 #define PH__WANT_SEEN 1u   /* a ref's value in the snapshot that the client saw */
 #define PH__WANT_NOW 2u    /* a ref's value now */
 #define PH__WANT_TARGET 4u /* given to reach */
+#define PH__WANT_PROVEN 8u /* a push has shown that it was reachable */
 /* Marks on the client's shallow lines. */
 #define PH__SHALLOW_KNOWN 1u
 #define PH__SHALLOW_OPENED 2u /* unshallow was said */
@@ -150,8 +160,8 @@ struct ph__up_request {
 	uint32_t have_lines, server_options;
 	uint32_t depth; /* of `deepen`; 0 for none */
 	bool deepen_relative;
-	bool deepen_list; /* deepen-since or deepen-not was said */
-	uint64_t since;   /* of `deepen-since`; 0 for none */
+	bool deepen_list;        /* deepen-since or deepen-not was said */
+	uint64_t since;          /* of `deepen-since`; 0 for none */
 	struct ph__oid_set nots; /* values of the refs of `deepen-not` */
 	struct ph_filter filter;
 	bool filter_given, filter_cap;
@@ -206,8 +216,10 @@ struct ph__up {
 	enum ph__up_state after_admit; /* REACH_TIPS or CHOSEN */
 
 	struct ph_reach *reach;
+	struct ph_reach
+	        *known; /* haves that count, where refs are hidden; NULL: all that are here */
 	struct ph_cut *cut;
-	bool got_common, got_other;       /* since the last flush */
+	bool got_common, got_other; /* since the last flush */
 	bool said_ready;
 	struct ph_oid last_common, asked; /* asked: the unknown have that CUT runs for */
 	bool cut_at_flush;
@@ -316,6 +328,28 @@ void ph__want_refs_release(struct ph__want_refs *refs, const struct ph_alloc *al
 enum ph_step ph__up_uris_line(struct ph__up *up, const char *protocols, size_t len);
 enum ph_step ph__up_object_line(struct ph__up *up, const struct ph_pkt *pkt);
 
+/* ---- up_wants.c ---- */
+
+/*
+ * The next ref that has a value which is good as a want; exact: for itself, not for what it
+ * reaches. PH_AGAIN for one that is not; PH_END behind the last. The iterator is up->iter.
+ */
+enum ph_status ph__up_next_tip(struct ph__up *up, struct ph_snapshot *snapshot, bool exact);
+/*
+ * Takes the repository as it is now in the place of *out, with the configuration that holds now, so
+ * that what was hidden before it was pushed stays so. PH_ERR_NOT_FOUND when it is gone.
+ */
+enum ph_status ph__up_take(struct ph__up *up, struct ph_snapshot **out);
+
+/* ---- up_known.c ---- */
+
+/* Finds out which haves and shallow lines count, and goes on behind CHOSEN. */
+enum ph_step ph__up_known_begin(struct ph__up *up);
+/* A have or shallow line that was given to known_begin; PH_ERR_NOT_FOUND when it does not count. */
+enum ph_status ph__up_find(struct ph__up *up, const struct ph_oid *oid, struct ph_loc *loc);
+/* The same for one that was not. PH_AGAIN. */
+enum ph_status ph__up_find_now(struct ph__up *up, const struct ph_oid *oid, uint32_t *budget);
+
 /* ---- up_whole.c, up_pack.c ---- */
 
 /* Whether the request is one that may be answered with everything. */
@@ -334,6 +368,7 @@ ph__up_function ph__up_want_refs, ph__up_wanted_refs, ph__up_packfile_uris;
 ph__up_function ph__up_objects, ph__up_object_lines, ph__up_bundle_lines;
 ph__up_function ph__up_ls_head, ph__up_ls_refs;
 ph__up_function ph__up_tips, ph__up_admit, ph__up_reach_tips, ph__up_reach, ph__up_chosen;
+ph__up_function ph__up_proven, ph__up_known_tips, ph__up_known_targets, ph__up_known, ph__up_have;
 ph__up_function ph__up_filter, ph__up_filter_tips, ph__up_filter_reach;
 ph__up_function ph__up_cut;
 ph__up_function ph__up_shallow_known, ph__up_depth, ph__up_depth_run, ph__up_shallow_lines;

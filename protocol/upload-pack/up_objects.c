@@ -67,9 +67,7 @@ enum ph_step ph__up_objects(struct ph__up *up, uint32_t *budget)
 		ph__out_flush(&up->session);
 		return ph__up_request_done(up);
 	}
-	status = ph_store_snapshot(up->session.service.store, up->repo, &up->now);
-	if (status == PH_OK && up->now->algo != up->algo)
-		status = PH_ERR_NOT_FOUND;
+	status = ph__up_take(up, &up->now);
 	if (status == PH_ERR_NOT_FOUND)
 		return ph__up_fail(up, PH__SAY_ERR, "repository '%s' not found", up->repo);
 	if (status != PH_OK)
@@ -77,19 +75,27 @@ enum ph_step ph__up_objects(struct ph__up *up, uint32_t *budget)
 	up->tips_now = true;
 	up->use = up->now;
 	up->source = ph_snapshot_source(up->now);
-	return ph__up_admit_then(up, PH__UP_REACH_TIPS);
+	return ph__up_go(up, PH__UP_TIPS);
+}
+
+/* Whether a client may have it: as for wants. */
+static bool may_have(const struct ph__up *up, uint32_t want, struct ph_loc loc)
+{
+	return up->request.wants.marks[want] || up->config.allow_any_sha1 ||
+	       (up->reach && ph_reach_found(up->reach, loc));
 }
 
 /* One line, without a newline as git has it. */
-static enum ph_status put_line(struct ph__up *up, const struct ph_oid *oid)
+static enum ph_status put_line(struct ph__up *up, uint32_t want)
 {
+	const struct ph_oid *oid = &up->request.wants.oids[want];
 	char hex[PH_OID_HEX_MAX + 1];
 	struct ph_entry entry;
 	struct ph_loc loc;
 	enum ph_status status = up->source->ops->find(up->source, oid, &loc);
 
 	ph_oid_to_hex(hex, up->algo, oid);
-	if (status == PH_OK && !ph_reach_found(up->reach, loc))
+	if (status == PH_OK && !may_have(up, want, loc))
 		status = PH_ERR_NOT_FOUND;
 	if (status == PH_OK)
 		status = up->source->ops->entry(up->source, loc, &entry);
@@ -118,7 +124,7 @@ enum ph_step ph__up_object_lines(struct ph__up *up, uint32_t *budget)
 		}
 		if (up->cursor == 0 && infos->size)
 			ph__out_line(&up->session, "size");
-		status = put_line(up, &up->request.wants.oids[infos->wants[up->cursor++]]);
+		status = put_line(up, infos->wants[up->cursor++]);
 		if (status != PH_OK)
 			return ph__up_fail_status(up, status, "looking for objects");
 	}

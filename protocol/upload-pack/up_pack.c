@@ -62,6 +62,8 @@ enum ph_step ph__up_pack_begin(struct ph__up *up, uint32_t *budget)
 	/* Negotiation is over; its memory is better used by the walk. */
 	ph_cut_free(up->cut);
 	up->cut = NULL;
+	ph_reach_free(up->known);
+	up->known = NULL;
 	/* What comes from elsewhere is known behind the walk, and said before the pack. */
 	if (up->version == 2 && !*up->request.uri_protocols)
 		ph__out_line(&up->session, "packfile\n");
@@ -235,11 +237,13 @@ static enum ph_status next_tag(struct ph__up *up)
 	if (!up->iter)
 		status = ph_snapshot_refs(up->use, "refs/tags/", &up->iter);
 	if (status == PH_OK)
-		status = ph_ref_iter_next(up->iter, &up->ref);
-	if (status != PH_OK)
+		status = ph__visible_next(up->iter, &up->config.hide_upload, &up->ref);
+	if (status < 0 || status == PH_END)
 		return status;
 	if (strncmp(up->ref.name, "refs/tags/", 10) != 0)
 		return PH_END;
+	if (status == PH_AGAIN)
+		return PH_OK;
 	if (*up->ref.target || ph_oid_is_zero(&up->ref.peeled))
 		return PH_OK;
 	status = up->source->ops->find(up->source, &up->ref.peeled, &loc);
@@ -338,8 +342,9 @@ static enum ph_status read_banded(struct ph__up *up, uint32_t *budget)
 		up->filled = 0;
 		spoke(up);
 	} else {
-		/* The five bytes of the packet's header stand in front. */
-		ph__session_hold(session, PH_STREAM_OUT, up->filled + 5);
+		/* The five bytes of the packet's header stand in front. Without a byte behind them
+		 * there is nothing to hold: an empty packet may have to go first. */
+		ph__session_hold(session, PH_STREAM_OUT, up->filled ? up->filled + 5 : 0);
 	}
 	return status;
 }

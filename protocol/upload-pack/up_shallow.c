@@ -26,7 +26,7 @@ static enum ph_step check_known(struct ph__up *up, uint32_t index)
 	struct ph_entry entry;
 	struct ph_loc loc;
 	char hex[PH_OID_HEX_MAX + 1];
-	enum ph_status status = up->source->ops->find(up->source, oid, &loc);
+	enum ph_status status = ph__up_find(up, oid, &loc);
 
 	if (status == PH_ERR_NOT_FOUND)
 		return PH_STEP_AGAIN;
@@ -120,8 +120,8 @@ static enum ph_status depth_new(struct ph__up *up)
 }
 
 /*
- * Where the depth is counted from: the wants; and every ref when all of the client's boundary is to
- * open, for that may lie on branches it does not ask for now. And what is left out, when that is
+ * Where the depth is counted from: the wants; and every ref it may see when all of its boundary is
+ * to open, for that may lie on branches it does not ask for now. And what is left out, when that is
  * how it is found. PH_END behind the last.
  */
 static enum ph_status next_depth_tip(struct ph__up *up)
@@ -139,10 +139,10 @@ static enum ph_status next_depth_tip(struct ph__up *up)
 	if (!up->iter)
 		status = ph_snapshot_refs(up->use, "", &up->iter);
 	if (status == PH_OK)
-		status = ph_ref_iter_next(up->iter, &up->ref);
+		status = ph__visible_next(up->iter, &up->config.hide_upload, &up->ref);
 	if (status == PH_OK && !*up->ref.target)
 		status = ph_depth_want(up->depth, &up->ref.oid);
-	return status;
+	return status == PH_AGAIN ? PH_OK : status;
 }
 
 enum ph_step ph__up_depth(struct ph__up *up, uint32_t *budget)

@@ -21,6 +21,7 @@ static void advert_begin(struct ph__up *up)
 	char head[PH_ADVERT_CAPS_MAX], tail[PH_ADVERT_CAPS_MAX];
 	struct ph__advert_options options = {
 	        .snapshot = up->seen,
+	        .hidden = &up->config.hide_upload,
 	        .algo = up->algo,
 	        .version1 = up->version == 1,
 	        .head = true,

@@ -221,9 +221,14 @@ static enum ph_step capabilities_end(struct ph__up *up)
 static enum ph_step fetch_begin(struct ph__up *up)
 {
 	struct ph__up_request *request = &up->request;
+	bool wants = request->wants.count > 0 || request->want_refs.count > 0;
 
-	if (request->wants.count == 0 && request->want_refs.count == 0 && !request->wait_for_done)
+	if (!wants && !request->wait_for_done)
 		return ph__up_request_done(up);
+	/* The last round of a negotiation that found nothing: git's server sends a pack of nothing
+	 * here, of which git's client dies. */
+	if (!wants && request->haves.count == 0 && !request->done)
+		return ph__up_go(up, PH__UP_V2_ACKS);
 	/* There is no place for other sources in a response that is not banded. */
 	if (!request->sideband_all)
 		request->uri_protocols[0] = 0;

@@ -99,19 +99,14 @@ enum ph_step ph__up_want_ref_line(struct ph__up *up, const char *name, size_t le
 /* PH_ERR_NOT_FOUND also for what this client is not shown. */
 static enum ph_status look_up(struct ph__up *up, const char *name, struct ph_oid *oid)
 {
-	const struct ph_config_list *hidden = &up->config.hide_upload;
 	char target[PH_REF_NAME_MAX + 1];
 	struct ph_ref value;
-	enum ph_status status;
+	enum ph_status status =
+	        ph__visible_resolve(up->now, &up->config.hide_upload, name, &value, target);
 
-	if (ph_config_hidden(hidden, name))
-		return PH_ERR_NOT_FOUND;
-	status = ph_snapshot_resolve(up->now, name, &value, target);
-	if (status == PH_OK && ph_config_hidden(hidden, target))
-		status = PH_ERR_NOT_FOUND;
 	if (status == PH_OK)
 		*oid = value.oid;
-	return status == PH_ERR_LIMIT ? PH_ERR_NOT_FOUND : status;
+	return status == PH_ERR_LIMIT || status == PH_ERR_DENIED ? PH_ERR_NOT_FOUND : status;
 }
 
 /* A value of a visible ref now: nothing more is to be shown for it. */
@@ -132,9 +127,7 @@ enum ph_step ph__up_want_refs(struct ph__up *up, uint32_t *budget)
 	enum ph_status status = PH_OK;
 
 	if (!up->now)
-		status = ph_store_snapshot(up->session.service.store, up->repo, &up->now);
-	if (status == PH_OK && up->now->algo != up->algo)
-		status = PH_ERR_NOT_FOUND;
+		status = ph__up_take(up, &up->now);
 	for (; status == PH_OK && up->cursor<refs->count && * budget> 0; up->cursor++) {
 		const char *name = name_of(refs, up->cursor);
 		enum ph_step step;

@@ -16,6 +16,7 @@ static void clear_work(struct ph__up *up)
 	ph_walk_free(up->walk);
 	ph_depth_free(up->depth);
 	ph_cut_free(up->cut);
+	ph_reach_free(up->known);
 	ph_reach_free(up->reach);
 	ph_reader_free(up->reader);
 	ph_ref_iter_free(up->iter);
@@ -24,6 +25,7 @@ static void clear_work(struct ph__up *up)
 	up->walk = NULL;
 	up->depth = NULL;
 	up->cut = NULL;
+	up->known = NULL;
 	up->reach = NULL;
 	up->reader = NULL;
 	up->iter = NULL;
@@ -224,10 +226,15 @@ static ph__up_function *const functions[] = {
         [PH__UP_LS_HEAD] = ph__up_ls_head,
         [PH__UP_LS_REFS] = ph__up_ls_refs,
         [PH__UP_TIPS] = ph__up_tips,
+        [PH__UP_PROVEN] = ph__up_proven,
         [PH__UP_ADMIT] = ph__up_admit,
         [PH__UP_REACH_TIPS] = ph__up_reach_tips,
         [PH__UP_REACH] = ph__up_reach,
         [PH__UP_CHOSEN] = ph__up_chosen,
+        [PH__UP_KNOWN_TIPS] = ph__up_known_tips,
+        [PH__UP_KNOWN_TARGETS] = ph__up_known_targets,
+        [PH__UP_KNOWN] = ph__up_known,
+        [PH__UP_HAVE] = ph__up_have,
         [PH__UP_FILTER] = ph__up_filter,
         [PH__UP_FILTER_TIPS] = ph__up_filter_tips,
         [PH__UP_FILTER_REACH] = ph__up_filter_reach,

@@ -43,9 +43,14 @@ const char *fix_hex(const struct fix *fix, const char *name)
 	return fix->name[find_name(fix, name)].hex;
 }
 
+uint32_t fix_entry(const struct fix *fix, const char *name)
+{
+	return fix->name[find_name(fix, name)].entry;
+}
+
 struct ph_oid fix_oid(const struct fix *fix, const char *name)
 {
-	return fix->pack.entries[fix->name[find_name(fix, name)].entry].oid;
+	return fix->pack.entries[fix_entry(fix, name)].oid;
 }
 
 static void name_fake(struct fix *fix, const char *name, uint8_t byte)
@@ -209,11 +214,11 @@ void fix_set_shallow(struct fix *fix, const char *name)
 	commit(txn);
 }
 
-void fix_configure(struct fix *fix, const char *lines)
+void fix_set_config(struct fix *fix, const char *text)
 {
 	struct ph_txn *txn = begin(fix);
 
-	CHECK(ph_txn_set_setting(txn, "config", lines, strlen(lines)) == PH_OK);
+	CHECK(ph_txn_set_setting(txn, "config", text, strlen(text)) == PH_OK);
 	commit(txn);
 }
 
@@ -225,20 +230,44 @@ void fix_add_empty(struct fix *fix, const char *repo)
 	commit(txn);
 }
 
-static void add_pack(struct fix *fix, struct ph_txn *txn)
+static void add_pack(struct ph_test_pack *from, struct ph_txn *txn)
 {
 	struct ph_test_buf index = {0};
 	struct ph_sink *sink;
 	uint32_t pack;
 
-	ph_test_pack_index(&fix->pack, &index);
+	ph_test_pack_index(from, &index);
 	CHECK(ph_txn_pack_begin(txn, &pack) == PH_OK);
 	CHECK(ph_txn_sink(txn, pack, PH_SECTION_RUN, &sink) == PH_OK);
-	CHECK(sink->ops->append(sink, fix->pack.run.data, fix->pack.run.len) == PH_OK);
+	CHECK(sink->ops->append(sink, from->run.data, from->run.len) == PH_OK);
 	CHECK(ph_txn_sink(txn, pack, PH_SECTION_INDEX, &sink) == PH_OK);
 	CHECK(sink->ops->append(sink, index.data, index.len) == PH_OK);
 	CHECK(ph_txn_pack_end(txn, pack) == PH_OK);
 	ph_test_buf_release(&index);
+}
+
+void fix_add_large(struct fix *fix, size_t bytes)
+{
+	struct ph_txn *txn = begin(fix);
+	struct ph_test_pack pack;
+	struct ph_test_rng rng;
+	uint8_t *data = malloc(bytes);
+	uint32_t at = fix->names++, change;
+
+	CHECK(data != NULL && at < FIX_NAMES_MAX);
+	ph_test_rng_init(&rng, 1);
+	ph_test_rng_fill(&rng, data, bytes);
+	ph_test_pack_init(&pack, fix->algo);
+	ph_test_pack_add(&pack, PH_OBJ_BLOB, data, bytes);
+	snprintf(fix->name[at].name, sizeof(fix->name[at].name), "bl");
+	fix->name[at].entry = UINT32_MAX;
+	ph_oid_to_hex(fix->name[at].hex, fix->algo, &pack.entries[0].oid);
+	add_pack(&pack, txn);
+	CHECK(ph_txn_ref_update(txn, "refs/blobs/large", NULL, &pack.entries[0].oid, NULL,
+	                        &change) == PH_OK);
+	commit(txn);
+	ph_test_pack_release(&pack);
+	free(data);
 }
 
 static void add_repo(struct fix *fix)
@@ -246,7 +275,7 @@ static void add_repo(struct fix *fix)
 	struct ph_txn *txn;
 
 	CHECK(ph_store_create(fix->store, "r", fix->algo, &txn) == PH_OK);
-	add_pack(fix, txn);
+	add_pack(&fix->pack, txn);
 	set_ref(fix, txn, "refs/heads/main", "c5", NULL);
 	set_ref(fix, txn, "refs/heads/side", "s1", NULL);
 	set_ref(fix, txn, "refs/tags/light", "c1", NULL);

@@ -50,13 +50,17 @@ int fix_setup(void **state);
 int fix_teardown(void **state);
 /* The id of a named object in hex; aborts when there is none. */
 const char *fix_hex(const struct fix *fix, const char *name);
+/* Its number in fix->pack. */
+uint32_t fix_entry(const struct fix *fix, const char *name);
 struct ph_oid fix_oid(const struct fix *fix, const char *name);
 /* Sets a ref ("" deletes) or the shallow boundary in a commit of its own. */
 void fix_set_ref(struct fix *fix, const char *ref, const char *name);
 void fix_set_symref(struct fix *fix, const char *ref, const char *target);
 void fix_set_shallow(struct fix *fix, const char *name);
-/* The repository's configuration from now on: lines "key=value". */
-void fix_configure(struct fix *fix, const char *lines);
+/* The repository's configuration, lines of key=value. */
+void fix_set_config(struct fix *fix, const char *text);
+/* Adds a blob of random bytes, called "bl", in a pack of its own and under refs/blobs/large. */
+void fix_add_large(struct fix *fix, size_t bytes);
 /* An empty repository. */
 void fix_add_empty(struct fix *fix, const char *repo);
 
@@ -92,8 +96,8 @@ void fix_run_release(struct fix_run *run);
 
 /*
  * What the session answered after its advertisement, a line a packet: ids of named objects as
- * "$name", "0000" and "0001", band 2 and 3 as "2:text", the pack as "pack: b5 c5 t5", sorted,
- * deltas as "b5<b4" (OFS) and "b5<<b4" (REF). Aborts on what is malformed.
+ * "$name", "0000" and "0001", band 2 and 3, and lines on band 1, as "2:text", the pack as "pack: b5
+ * c5 t5", sorted, deltas as "b5<b4" (OFS) and "b5<<b4" (REF). Aborts on what is malformed.
  */
 void fix_text(const struct fix *fix, const struct fix_run *run, bool with_advert,
               struct ph_test_buf *text);

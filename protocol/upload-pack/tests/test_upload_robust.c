@@ -28,6 +28,30 @@ static const struct fix_pace at_once = {SIZE_MAX, SIZE_MAX, 4096, 0};
 	"command=fetch|object-format=sha1|0001|thin-pack|include-tag|want $c5|"                    \
 	"shallow $c4|deepen 3|have $c5|0000|0000"
 
+/* Everything that can be configured, for FEATURES. */
+#define FEATURES                                                                                   \
+	"command=fetch|session-id=x|server-option=y|0001|sideband-all|packfile-uris https|"        \
+	"thin-pack|ofs-delta|include-tag|want-ref refs/heads/side|want-ref HEAD|want $t1|deepen "  \
+	"3|"                                                                                       \
+	"have $x1|have $s1|0000|"                                                                  \
+	"command=object-info|0001|size|oid $b1|oid $u1|oid $x1|oid $b1|0000|"                      \
+	"command=fetch|0001|wait-for-done|have $c1|0000|command=bundle-uri|0000|0000"
+
+static void configure_all(struct fix *fix)
+{
+	struct ph_test_buf config = {0};
+
+	ph_test_buf_print(&config,
+	                  "uploadpack.allowrefinwant=true\nuploadpack.allowsidebandall=true\n"
+	                  "transfer.advertisesid=true\ntransfer.advertiseobjectinfo=true\n"
+	                  "uploadpack.advertisebundleuris=true\nbundle.version=1\n"
+	                  "uploadpack.blobpackfileuri=%s %s https://example.org/p\n",
+	                  fix_hex(fix, "b4"), fix_hex(fix, "x2"));
+	ph_test_buf_append(&config, "", 1);
+	fix_set_config(fix, (const char *)config.data);
+	ph_test_buf_release(&config);
+}
+
 static void whole_is_fine(struct fix *fix, int version, const struct ph_test_buf *input)
 {
 	struct fix_run run;
@@ -39,7 +63,8 @@ static void whole_is_fine(struct fix *fix, int version, const struct ph_test_buf
 
 /* ---- input ---- */
 
-static void end_everywhere(struct fix *fix, int version, const char *script)
+/* ends: how many cuts are where a request has ended. */
+static void end_everywhere(struct fix *fix, int version, const char *script, size_t ends)
 {
 	struct ph_test_buf input = {0};
 	size_t len, ended_well = 0;
@@ -59,14 +84,16 @@ static void end_everywhere(struct fix *fix, int version, const char *script)
 		fix_run_release(&run);
 	}
 	/* Only between requests: before the first, after each, behind the empty one's digits. */
-	assert_int_equal(ended_well, version == 2 ? 4 : 1);
+	assert_int_equal(ended_well, ends);
 	ph_test_buf_release(&input);
 }
 
 static void test_end_everywhere(void **state)
 {
-	end_everywhere(*state, 0, V0);
-	end_everywhere(*state, 2, V2);
+	end_everywhere(*state, 0, V0, 1);
+	end_everywhere(*state, 2, V2, 4);
+	configure_all(*state);
+	end_everywhere(*state, 2, FEATURES, 5);
 }
 
 static void damage_everywhere(struct fix *fix, int version, const char *script)
@@ -95,6 +122,8 @@ static void test_damage_everywhere(void **state)
 {
 	damage_everywhere(*state, 0, V0);
 	damage_everywhere(*state, 2, V2);
+	configure_all(*state);
+	damage_everywhere(*state, 2, FEATURES);
 }
 
 /* ---- memory ---- */
@@ -135,6 +164,8 @@ static void test_fail_each_alloc(void **state)
 	/* A want that is only reachable. */
 	fail_each_alloc(*state, 2,
 	                "command=fetch|0001|want $t1|want $b4|filter blob:none|done|0000");
+	configure_all(*state);
+	fail_each_alloc(*state, 2, FEATURES);
 }
 
 /* ---- a store whose reads fail ---- */
@@ -312,8 +343,10 @@ static enum ph_status faulty_setting_get(struct ph_store *store, const char *key
 	return fails(faulty) ? PH_ERR_IO : ph_store_setting_get(faulty->inner, key, buf, len);
 }
 
-static const struct ph_store_ops faulty_ops = {.snapshot = faulty_open,
-                                               .setting_get = faulty_setting_get};
+static const struct ph_store_ops faulty_ops = {
+        .snapshot = faulty_open,
+        .setting_get = faulty_setting_get,
+};
 
 static void fail_each_read(struct fix *fix, int version, const char *script)
 {
@@ -355,6 +388,8 @@ static void test_fail_each_read(void **state)
 {
 	fail_each_read(*state, 0, V0);
 	fail_each_read(*state, 2, V2);
+	configure_all(*state);
+	fail_each_read(*state, 2, FEATURES);
 }
 
 /* A pack that fails is not ended: without a side-band there is no other way to tell. */
@@ -405,6 +440,7 @@ static void test_keepalive(void **state)
 	struct fix *fix = *state;
 	struct ph_test_buf input = {0}, text = {0}, expected = {0};
 	struct fix_run run;
+	size_t often;
 
 	fix_say(fix, &input, "want $c5 side-band-64k no-progress ofs-delta|0000|done");
 	fix_talk(fix, 0, &input, &at_once, &run);
@@ -418,9 +454,20 @@ static void test_keepalive(void **state)
 	fix_text(fix, &run, false, &text);
 	assert_int_equal(text.len, expected.len);
 	assert_memory_equal(text.data, expected.data, text.len);
-	assert_true(count_empty(&run) > 3);
+	often = count_empty(&run);
+	assert_true(often > 3);
 	fix_run_release(&run);
 
+	/* The owner may choose another time, or none. */
+	fix_set_config(fix, "uploadpack.keepalive=1\n");
+	fix_talk(fix, 0, &input, &slow, &run);
+	assert_true(count_empty(&run) > often);
+	fix_run_release(&run);
+	fix_set_config(fix, "uploadpack.keepalive=0\n");
+	fix_talk(fix, 0, &input, &slow, &run);
+	assert_int_equal(count_empty(&run), 0);
+	fix_run_release(&run);
+	fix_set_config(fix, "");
 	fix->limits.keepalive_ms = 0;
 	fix_talk(fix, 0, &input, &slow, &run);
 	assert_int_equal(count_empty(&run), 0);
@@ -534,6 +581,42 @@ static void say(struct fix *fix, struct ph_session *session, const char *script)
 	ph_test_buf_release(&input);
 }
 
+/* The same in mid-pack: it costs the buffers and what the pack is made with. Time counts from what
+ * it took last. And one that is gone leaves nothing behind. */
+static void test_client_stops_in_the_pack(void **state)
+{
+	struct fix *fix = *state;
+	const char *ask[] = {"want $bl side-band-64k|0000|done",
+	                     "command=fetch|0001|want $bl|done|0000"};
+
+	fix_add_large(fix, 4u << 20);
+	for (int i = 0; i < 4; i++) {
+		int64_t live = fix->memory.live, bytes = fix->memory.live_bytes;
+		struct ph_session *session = fix_open(fix, i % 2 * 2);
+		size_t len;
+
+		ph_session_run(session, 50, 0, 4096);
+		say(fix, session, ask[i % 2]);
+		ph_session_output_buf(session, PH_STREAM_OUT, &len);
+		assert_true(len > 150000 && len <= 256 * 1024);
+		assert_true(fix->memory.live_bytes - bytes < 768 * 1024);
+		ph_session_output_ack(session, PH_STREAM_OUT, 100000);
+		ph_session_run(session, 1000, 0, 4096);
+		while (ph_session_state(session) & PH_WANT_RUN)
+			ph_session_run(session, 1000, 0, 4096);
+		assert_true(fix->memory.live_bytes - bytes < 768 * 1024);
+		for (uint64_t now = 0; i < 2 && !(ph_session_state(session) & PH_DONE);) {
+			assert_true(now < 1000 + fix->limits.idle_ms_max);
+			now = ph_session_deadline(session);
+			ph_session_run(session, now, 0, 4096);
+			assert_true(now <= 1000 + fix->limits.idle_ms_max);
+		}
+		assert_int_equal(ph_session_exit_status(session), i < 2 ? 128 : 0);
+		ph_session_free(session);
+		assert_int_equal(fix->memory.live, live);
+	}
+}
+
 /* One that stops when the pack is written and only its end is left: no time for keepalives passes
  * again and again, only the limit for its silence. */
 static void test_client_stops_at_the_end(void **state)
@@ -595,6 +678,8 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_keepalive, fix_setup, fix_teardown),
 	        cmocka_unit_test_setup_teardown(test_many_refs, fix_setup, fix_teardown),
 	        cmocka_unit_test_setup_teardown(test_client_stops_reading, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_client_stops_in_the_pack, fix_setup,
+	                                        fix_teardown),
 	        cmocka_unit_test_setup_teardown(test_client_stops_at_the_end, fix_setup,
 	                                        fix_teardown),
 	        cmocka_unit_test_setup_teardown(test_cancel, fix_setup, fix_teardown),
