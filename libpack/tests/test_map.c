@@ -723,7 +723,7 @@ static void notices_every_damaged_byte(void **state)
 		enum ph_status status;
 
 		memcpy(copy, made.sink.buf.data, made.sink.buf.len);
-		copy[i / 2] ^= i % 2 == 0 ? (uint8_t)(1u << i / 2 % 8) : 255;
+		copy[i / 2] = (uint8_t)(copy[i / 2] ^ (i % 2 == 0 ? 1u << i / 2 % 8 : 255u));
 		ph_test_bytes_init(&bytes, copy, made.sink.buf.len);
 		status = ph_map_open(&map, source_of(&h), 0, &bytes.bytes, ph_alloc_libc());
 		if (status == PH_OK) {
