@@ -234,13 +234,13 @@ static enum ph_status step_parent(struct ph_depth *depth, uint32_t *budget)
 {
 	struct ph_oid oid;
 	struct ph_loc loc;
-	enum ph_status status = ph__parents_next(&depth->parents, &depth->env, &oid);
+	enum ph_status status =
+	        ph__parents_next(&depth->parents, &depth->env, &loc, &oid, budget);
 
 	if (status == PH_END) {
 		depth->spreading = false;
 		return PH_OK;
 	}
-	status = ph__walk_find(&depth->env, &oid, &loc, budget);
 	if (status != PH_OK) {
 		return status == PH_ERR_NOT_FOUND ? PH_ERR_CORRUPT : status;
 	}

@@ -24,8 +24,27 @@ enum walk_phase {
 	WALK_PAINT,  /* commits, by date, both colours */
 	WALK_EDGES,  /* contents of what the other side has at the edge */
 	WALK_SELECT, /* contents of what it has not */
+	WALK_MAPPED, /* in place of these three: by bitmaps */
+	WALK_RESULT, /* from bits to states */
 	WALK_DONE,
 	WALK_FAILED
+};
+
+/* A walk by maps; see walk_map.c. Of two, the first is about what is had. */
+struct ph__walk_maps {
+	bool fit; /* they may be used, as far as is known yet */
+	enum walk_map_step { MAP_TIPS, MAP_COMMITS, MAP_TREES, MAP_COPIES } step;
+	bool wanting;                /* which of the two is at work */
+	struct ph__locs had, wanted; /* roots of each, of all types */
+	struct ph__bits has, wants;  /* all that is known to be reached from them */
+	struct ph__locs noted;       /* trees of commits that bitmaps do not tell of */
+	size_t at;                   /* in the roots */
+	uint32_t painted;            /* commits that were tried without */
+	bool copies;                 /* bits may tell of copies */
+	uint32_t map;                /* whose copies are looked for */
+	uint32_t chains, chain_left; /* chains begun; commits to look at in this one */
+	struct ph_loc chain;         /* the next of them */
+	struct ph_loc result;        /* next to be made a state */
 };
 
 struct ph_walk {
@@ -41,6 +60,7 @@ struct ph_walk {
 	uint8_t colour;             /* they get: WALK_WANTED or WALK_HAD */
 	bool spreading;             /* parents is in use */
 	struct ph__trees trees;
+	struct ph__walk_maps maps;
 	struct ph_loc scan;
 	uint64_t last_time;   /* of the last commit that was wanted when its turn came */
 	uint32_t slop;        /* commits still to look at when only had ones are left */
@@ -56,5 +76,34 @@ enum ph_status ph__walk_step(struct ph_walk *walk, uint32_t *budget);
 /* Gives an object a colour, to be followed in WALK_ROOTS. */
 enum ph_status ph__walk_root(struct ph_walk *walk, struct ph_loc loc, uint8_t colour);
 void ph__walk_select(struct ph_walk *walk, uint8_t *state, uint8_t type);
+/* Says what failed, in walk->error, and gives the status for it: a link to what is not there or is
+ * of another type, or anything else about an object. */
+enum ph_status ph__walk_fail_link(struct ph_walk *walk, const char *what, const struct ph_oid *oid);
+enum ph_status ph__walk_fail_at(struct ph_walk *walk, enum ph_status status, struct ph_loc loc);
+/* What is not there, or not what it should be, on the other side's account is just not had. */
+static inline bool ph__walk_is_link_error(enum ph_status status)
+{
+	return status == PH_ERR_NOT_FOUND || status == PH_ERR_INVALID;
+}
+
+/* ---- walk_map.c ---- */
+
+/* A want or a have, where maps may be used. */
+enum ph_status ph__walk_map_root(struct ph_walk *walk, struct ph_loc loc, uint8_t colour);
+/* At the end of the roots and before each commit that is painted: whether it is to be by bitmaps
+ * from here on. Then painting begins anew with them. */
+bool ph__walk_map_instead(struct ph_walk *walk);
+/* What a had commit reaches is taken to be known, if a bitmap is near. */
+enum ph_status ph__walk_chain_start(struct ph_walk *walk, struct ph_loc commit);
+enum ph_status ph__walk_chain_step(struct ph_walk *walk, uint32_t *budget);
+/* Known to be had, by a bitmap. */
+static inline bool ph__walk_known(const struct ph_walk *walk, struct ph_loc loc)
+{
+	return walk->maps.has.words != NULL && ph__bits_has(&walk->maps.has, loc);
+}
+/* The steps of WALK_MAPPED and of WALK_RESULT. */
+enum ph_status ph__walk_map_step(struct ph_walk *walk, uint32_t *budget);
+enum ph_status ph__walk_result_step(struct ph_walk *walk, uint32_t *budget);
+void ph__walk_maps_release(struct ph_walk *walk);
 
 #endif

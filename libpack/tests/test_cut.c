@@ -13,7 +13,7 @@ static struct ph_cut *cut_new(const struct history *h)
 {
 	struct ph_cut *cut;
 
-	assert_int_equal(ph_cut_new(&cut, &h->source.set.source, ph_alloc_libc(), &h->limits),
+	assert_int_equal(ph_cut_new(&cut, &h->source.set.source, ph_alloc_libc(), &h->limits, NULL),
 	                 PH_OK);
 	return cut;
 }
