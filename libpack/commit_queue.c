@@ -79,7 +79,7 @@ enum ph_status ph__commit_tree(struct ph__walk_env *env, const struct ph__commit
 }
 
 enum ph_status ph__commit_reach(const struct ph__walk_env *env, const struct ph__commit *commit,
-                                struct ph__bits *bits, uint32_t *budget)
+                                struct ph__marks *bits, uint32_t *budget)
 {
 	uint32_t pack = commit->loc.pack;
 

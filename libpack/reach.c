@@ -27,8 +27,8 @@ struct ph_reach {
 	uint32_t left, trees_left, blobs_left;
 	size_t first; /* no target before this one is left */
 	/* Without maps these three are empty. */
-	struct ph__bits seen;   /* reached, by bitmaps */
-	struct ph__bits sought; /* targets not met yet, where maps have them */
+	struct ph__marks seen;   /* reached, by bitmaps */
+	struct ph__marks sought; /* targets not met yet, where maps have them */
 	struct ph__locs noted;  /* trees of commits, to visit last */
 };
 
@@ -52,9 +52,9 @@ enum ph_status ph_reach_new(struct ph_reach **out, const struct ph_source *sourc
 	}
 	if (status == PH_OK && maps != NULL && maps->count > 0) {
 		reach->env.maps = maps;
-		status = ph__bits_init(&reach->seen, source, alloc);
+		status = ph__marks_init(&reach->seen, source, alloc);
 		if (status == PH_OK) {
-			status = ph__bits_init(&reach->sought, source, alloc);
+			status = ph__marks_init(&reach->sought, source, alloc);
 		}
 	}
 	if (status != PH_OK) {
@@ -82,8 +82,8 @@ void ph_reach_free(struct ph_reach *reach)
 	ph__locs_release(&reach->roots, alloc);
 	ph__locs_release(&reach->targets, alloc);
 	ph__locs_release(&reach->noted, alloc);
-	ph__bits_release(&reach->seen, alloc);
-	ph__bits_release(&reach->sought, alloc);
+	ph__marks_release(&reach->seen, alloc);
+	ph__marks_release(&reach->sought, alloc);
 	ph__states_release(&reach->states, alloc);
 	ph_mem_free(alloc, reach);
 }
@@ -128,7 +128,7 @@ static enum ph_status seek(struct ph_reach *reach, const struct ph_oid *oid, str
 			status = source->ops->find_in(source, copy.pack, oid, &copy.pos);
 		}
 		if (status == PH_OK) {
-			ph__bits_add(&reach->sought, copy);
+			ph__marks_add(&reach->sought, copy);
 		}
 		status = status == PH_ERR_NOT_FOUND ? PH_OK : status;
 	}
@@ -191,7 +191,7 @@ static enum ph_status visit(struct ph_reach *reach, struct ph_loc loc, uint32_t 
 	enum ph_status status;
 
 	if ((*ph__states_at(&reach->states, loc) & REACH_SEEN) != 0 ||
-	    (reach->env.maps != NULL && ph__bits_has(&reach->seen, loc))) {
+	    (reach->env.maps != NULL && ph__marks_has(&reach->seen, loc))) {
 		return PH_OK;
 	}
 	status = source->ops->entry(source, loc, &entry);
@@ -319,7 +319,7 @@ static enum ph_status step_commit(struct ph_reach *reach, uint32_t *budget)
 
 	ph_budget_spend(budget, 1);
 	ph__queue_take(&reach->queue, &commit);
-	if (reach->env.maps != NULL && ph__bits_has(&reach->seen, commit.loc)) {
+	if (reach->env.maps != NULL && ph__marks_has(&reach->seen, commit.loc)) {
 		return PH_OK;
 	}
 	if (ph__commit_reaches(&reach->env, &commit)) {

@@ -39,31 +39,31 @@ enum ph_status ph__states_scan(const struct ph__states *states, uint8_t mask, st
 /* --- Sets of objects, as maps have them: a bit each, those of a pack from a word of their own ---
  */
 
-struct ph__bits {
+struct ph__marks {
 	size_t *first; /* per pack: its first word; first[packs] is the number of all */
 	uint64_t *words;
 	uint32_t packs;
 };
 
-enum ph_status ph__bits_init(struct ph__bits *bits, const struct ph_source *source,
+enum ph_status ph__marks_init(struct ph__marks *bits, const struct ph_source *source,
                              const struct ph_alloc *alloc);
-void ph__bits_release(struct ph__bits *bits, const struct ph_alloc *alloc);
+void ph__marks_release(struct ph__marks *bits, const struct ph_alloc *alloc);
 
-static inline uint64_t *ph__bits_word(const struct ph__bits *bits, struct ph_loc loc)
+static inline uint64_t *ph__marks_word(const struct ph__marks *bits, struct ph_loc loc)
 {
 	assert(loc.pack < bits->packs);
 	assert(loc.pos / 64 < bits->first[loc.pack + 1] - bits->first[loc.pack]);
 	return &bits->words[bits->first[loc.pack] + loc.pos / 64];
 }
 
-static inline bool ph__bits_has(const struct ph__bits *bits, struct ph_loc loc)
+static inline bool ph__marks_has(const struct ph__marks *bits, struct ph_loc loc)
 {
-	return (*ph__bits_word(bits, loc) >> (loc.pos % 64) & 1) != 0;
+	return (*ph__marks_word(bits, loc) >> (loc.pos % 64) & 1) != 0;
 }
 
-static inline void ph__bits_add(struct ph__bits *bits, struct ph_loc loc)
+static inline void ph__marks_add(struct ph__marks *bits, struct ph_loc loc)
 {
-	*ph__bits_word(bits, loc) |= (uint64_t)1 << (loc.pos % 64);
+	*ph__marks_word(bits, loc) |= (uint64_t)1 << (loc.pos % 64);
 }
 
 /* --- Locations --- */
@@ -166,7 +166,7 @@ static inline bool ph__commit_reaches(const struct ph__walk_env *env,
 }
 /* Adds all that it reaches to a set, by the bitmap it must have. */
 enum ph_status ph__commit_reach(const struct ph__walk_env *env, const struct ph__commit *commit,
-                                struct ph__bits *bits, uint32_t *budget);
+                                struct ph__marks *bits, uint32_t *budget);
 
 /* The parents of a commit, one by one, across calls that run out of budget. */
 struct ph__parents {

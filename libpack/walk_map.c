@@ -36,8 +36,8 @@ void ph__walk_maps_release(struct ph_walk *walk)
 	ph__locs_release(&maps->had, walk->env.alloc);
 	ph__locs_release(&maps->wanted, walk->env.alloc);
 	ph__locs_release(&maps->noted, walk->env.alloc);
-	ph__bits_release(&maps->has, walk->env.alloc);
-	ph__bits_release(&maps->wants, walk->env.alloc);
+	ph__marks_release(&maps->has, walk->env.alloc);
+	ph__marks_release(&maps->wants, walk->env.alloc);
 }
 
 bool ph__walk_map_instead(struct ph_walk *walk)
@@ -60,10 +60,10 @@ static bool is_known(const struct ph_walk *walk, struct ph_loc loc)
 {
 	const struct ph__walk_maps *maps = &walk->maps;
 
-	return ph__bits_has(&maps->has, loc) || (maps->wanting && ph__bits_has(&maps->wants, loc));
+	return ph__marks_has(&maps->has, loc) || (maps->wanting && ph__marks_has(&maps->wants, loc));
 }
 
-static struct ph__bits *bits_of(struct ph_walk *walk)
+static struct ph__marks *bits_of(struct ph_walk *walk)
 {
 	return walk->maps.wanting ? &walk->maps.wants : &walk->maps.has;
 }
@@ -114,10 +114,10 @@ static enum ph_status init_bits(struct ph_walk *walk)
 	enum ph_status status = PH_OK;
 
 	if (maps->has.words == NULL) {
-		status = ph__bits_init(&maps->has, walk->env.source, walk->env.alloc);
+		status = ph__marks_init(&maps->has, walk->env.source, walk->env.alloc);
 	}
 	if (status == PH_OK && maps->wants.words == NULL) {
-		status = ph__bits_init(&maps->wants, walk->env.source, walk->env.alloc);
+		status = ph__marks_init(&maps->wants, walk->env.source, walk->env.alloc);
 	}
 	return status;
 }
@@ -150,7 +150,7 @@ static enum ph_status step_tips(struct ph_walk *walk, uint32_t *budget)
 	if (entry.type == PH_OBJ_COMMIT) {
 		return meet(walk, loc, budget);
 	}
-	ph__bits_add(bits_of(walk), loc);
+	ph__marks_add(bits_of(walk), loc);
 	return entry.type == PH_OBJ_TREE ? ph__trees_add(&walk->trees, &walk->env, loc) : PH_OK;
 }
 
@@ -177,7 +177,7 @@ static enum ph_status note(struct ph_walk *walk, const struct ph__commit *commit
 	struct ph_loc tree;
 	enum ph_status status = ph__parents_start(&walk->parents, &walk->env, commit, budget);
 
-	ph__bits_add(bits_of(walk), commit->loc);
+	ph__marks_add(bits_of(walk), commit->loc);
 	if (status == PH_OK) {
 		walk->spreading = true;
 		status = ph__commit_tree(&walk->env, commit, &oid);
@@ -242,7 +242,7 @@ static enum ph_status step_item(struct ph_walk *walk, uint32_t *budget)
 		if (status != PH_OK) {
 			return status;
 		}
-		ph__bits_add(bits_of(walk), loc);
+		ph__marks_add(bits_of(walk), loc);
 	}
 	ph__trees_done(&walk->trees, &item);
 	return PH_OK;
@@ -265,7 +265,7 @@ static enum ph_status step_trees(struct ph_walk *walk, uint32_t *budget)
 		}
 		status = ph__trees_add(&walk->trees, &walk->env, tree);
 		if (status == PH_OK) {
-			ph__bits_add(bits_of(walk), tree);
+			ph__marks_add(bits_of(walk), tree);
 		}
 		return status;
 	}
@@ -277,11 +277,11 @@ static enum ph_status step_trees(struct ph_walk *walk, uint32_t *budget)
 /* --- Copies --- */
 
 /* A bit of a copy becomes one of the object's own location. */
-static void move_bit(struct ph__bits *bits, struct ph_loc copy, struct ph_loc own)
+static void move_bit(struct ph__marks *bits, struct ph_loc copy, struct ph_loc own)
 {
-	if (ph__bits_has(bits, copy)) {
-		*ph__bits_word(bits, copy) &= ~((uint64_t)1 << (copy.pos % 64));
-		ph__bits_add(bits, own);
+	if (ph__marks_has(bits, copy)) {
+		*ph__marks_word(bits, copy) &= ~((uint64_t)1 << (copy.pos % 64));
+		ph__marks_add(bits, own);
 	}
 }
 
@@ -301,7 +301,7 @@ static enum ph_status move_copy(struct ph_walk *walk, uint32_t pack)
 	if (status != PH_OK) {
 		return status == PH_ERR_NOT_FOUND ? PH_OK : status;
 	}
-	if (!ph__bits_has(&maps->has, copy) && !ph__bits_has(&maps->wants, copy)) {
+	if (!ph__marks_has(&maps->has, copy) && !ph__marks_has(&maps->wants, copy)) {
 		return PH_OK;
 	}
 	/* Of its own pack there may be no map to filter it by; here it will be filtered out. */
@@ -378,7 +378,7 @@ enum ph_status ph__walk_chain_start(struct ph_walk *walk, struct ph_loc commit)
 	maps->chain_left = CHAIN_MAX;
 	return maps->has.words != NULL
 	               ? PH_OK
-	               : ph__bits_init(&maps->has, walk->env.source, walk->env.alloc);
+	               : ph__marks_init(&maps->has, walk->env.source, walk->env.alloc);
 }
 
 /* To the first parent, unless that is known; PH_END when this is the last. */

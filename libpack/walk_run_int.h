@@ -36,7 +36,7 @@ struct ph__walk_maps {
 	enum walk_map_step { MAP_TIPS, MAP_COMMITS, MAP_TREES, MAP_COPIES } step;
 	bool wanting;                /* which of the two is at work */
 	struct ph__locs had, wanted; /* roots of each, of all types */
-	struct ph__bits has, wants;  /* all that is known to be reached from them */
+	struct ph__marks has, wants;  /* all that is known to be reached from them */
 	struct ph__locs noted;       /* trees of commits that bitmaps do not tell of */
 	size_t at;                   /* in the roots */
 	uint32_t painted;            /* commits that were tried without */
@@ -99,7 +99,7 @@ enum ph_status ph__walk_chain_step(struct ph_walk *walk, uint32_t *budget);
 /* Known to be had, by a bitmap. */
 static inline bool ph__walk_known(const struct ph_walk *walk, struct ph_loc loc)
 {
-	return walk->maps.has.words != NULL && ph__bits_has(&walk->maps.has, loc);
+	return walk->maps.has.words != NULL && ph__marks_has(&walk->maps.has, loc);
 }
 /* The steps of WALK_MAPPED and of WALK_RESULT. */
 enum ph_status ph__walk_map_step(struct ph_walk *walk, uint32_t *budget);

@@ -88,13 +88,13 @@ enum ph_status ph__states_scan(const struct ph__states *states, uint8_t mask, st
 	return PH_END;
 }
 
-enum ph_status ph__bits_init(struct ph__bits *bits, const struct ph_source *source,
+enum ph_status ph__marks_init(struct ph__marks *bits, const struct ph_source *source,
                              const struct ph_alloc *alloc)
 {
 	uint32_t packs = source->ops->packs(source);
 	size_t total = 0;
 
-	*bits = (struct ph__bits){.packs = packs};
+	*bits = (struct ph__marks){.packs = packs};
 	bits->first = ph_mem_zalloc(alloc, (size_t)packs + 1, sizeof *bits->first);
 	if (bits->first == NULL) {
 		return PH_ERR_NOMEM;
@@ -110,17 +110,17 @@ enum ph_status ph__bits_init(struct ph__bits *bits, const struct ph_source *sour
 	bits->first[packs] = total;
 	bits->words = ph_mem_zalloc(alloc, total == 0 ? 1 : total, sizeof *bits->words);
 	if (bits->words == NULL) {
-		ph__bits_release(bits, alloc);
+		ph__marks_release(bits, alloc);
 		return PH_ERR_NOMEM;
 	}
 	return PH_OK;
 }
 
-void ph__bits_release(struct ph__bits *bits, const struct ph_alloc *alloc)
+void ph__marks_release(struct ph__marks *bits, const struct ph_alloc *alloc)
 {
 	ph_mem_free(alloc, bits->first);
 	ph_mem_free(alloc, bits->words);
-	*bits = (struct ph__bits){0};
+	*bits = (struct ph__marks){0};
 }
 
 enum ph_status ph__locs_push(struct ph__locs *locs, const struct ph_alloc *alloc, struct ph_loc loc)
