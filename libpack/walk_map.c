@@ -5,17 +5,18 @@
  * parents follow; then the trees of those noted, no further than what is in a set already. A bit
  * stands for all that is behind it, so the answer is the difference of the two sets.
  *
- * A walk of a few commits is done sooner by painting them. There, a bitmap near the edge tells at
- * least what of the edge's contents is had.
+ * What is had may be newer than all maps. Then it may be far to the first bitmap, and a walk of a
+ * few commits is done sooner by painting them. There, one bitmap tells of most contents at the edge
+ * that they are had.
  */
 #include "walk_run_int.h"
 
-/* Commits painted before bitmaps are taken instead: painting them has cost about as much as a
- * bitmap does, and the contents of more would cost more. */
+/* Commits painted before bitmaps are taken instead: the contents of so many cost more than a walk
+ * to the maps is likely to. */
 #define PAINT_MAX 1024u
 /* Chains of first parents from the edge in search of a bitmap, and their length. */
 #define CHAINS_MAX 16u
-#define CHAIN_MAX 1024u
+#define CHAIN_MAX 256u
 /* Words made into states in one step, and what that costs. */
 #define RESULT_WORDS 256u
 #define RESULT_UNITS 4u
@@ -25,6 +26,8 @@ enum ph_status ph__walk_map_root(struct ph_walk *walk, struct ph_loc loc, uint8_
 	if (!walk->maps.fit || walk->connectivity) {
 		return PH_OK;
 	}
+	walk->maps.beyond = walk->maps.beyond ||
+	                    (colour == WALK_HAD && ph__walk_map(&walk->env, loc.pack) == NULL);
 	return ph__locs_push(colour == WALK_HAD ? &walk->maps.had : &walk->maps.wanted,
 	                     walk->env.alloc, loc);
 }
@@ -43,7 +46,7 @@ void ph__walk_maps_release(struct ph_walk *walk)
 bool ph__walk_map_instead(struct ph_walk *walk)
 {
 	if (!walk->maps.fit || walk->connectivity ||
-	    (walk->haves && walk->maps.painted++ < PAINT_MAX)) {
+	    (walk->maps.beyond && walk->maps.painted++ < PAINT_MAX)) {
 		return false;
 	}
 	/* What was painted counts no more. */
@@ -60,7 +63,8 @@ static bool is_known(const struct ph_walk *walk, struct ph_loc loc)
 {
 	const struct ph__walk_maps *maps = &walk->maps;
 
-	return ph__marks_has(&maps->has, loc) || (maps->wanting && ph__marks_has(&maps->wants, loc));
+	return ph__marks_has(&maps->has, loc) ||
+	       (maps->wanting && ph__marks_has(&maps->wants, loc));
 }
 
 static struct ph__marks *bits_of(struct ph_walk *walk)

@@ -36,9 +36,10 @@ struct ph__walk_maps {
 	enum walk_map_step { MAP_TIPS, MAP_COMMITS, MAP_TREES, MAP_COPIES } step;
 	bool wanting;                /* which of the two is at work */
 	struct ph__locs had, wanted; /* roots of each, of all types */
-	struct ph__marks has, wants;  /* all that is known to be reached from them */
+	struct ph__marks has, wants; /* all that is known to be reached from them */
 	struct ph__locs noted;       /* trees of commits that bitmaps do not tell of */
 	size_t at;                   /* in the roots */
+	bool beyond;                 /* something that is had is outside of all maps */
 	uint32_t painted;            /* commits that were tried without */
 	bool copies;                 /* bits may tell of copies */
 	uint32_t map;                /* whose copies are looked for */

@@ -235,7 +235,7 @@ static enum ph_status scenario(const struct history *h, const struct ph_alloc *a
 {
 	struct ph_cut *cut;
 	bool known;
-	enum ph_status status = ph_cut_new(&cut, &h->source.set.source, alloc, &h->limits);
+	enum ph_status status = ph_cut_new(&cut, &h->source.set.source, alloc, &h->limits, NULL);
 
 	if (status != PH_OK) {
 		return status;

@@ -19,6 +19,7 @@ struct query {
 	const bool *grafts; /* by node; NULL for none */
 	bool connectivity, filtered;
 	bool bitmaps; /* without painting first */
+	bool paint;   /* as if something that is had were newer than the maps */
 	uint32_t budget;
 };
 
@@ -58,6 +59,7 @@ static enum ph_status ask(const struct history *h, const struct query *query,
 	if (query->bitmaps) {
 		(*out)->maps.painted = UINT32_MAX / 2;
 	}
+	(*out)->maps.beyond = query->paint;
 	status = give(h, query, *out);
 	while (status == PH_OK) {
 		uint32_t budget = query->budget > 0 ? query->budget : 1000000;
@@ -190,6 +192,7 @@ static void walks_agree(void **state)
 			query.filtered = ph_test_rng_below(&rng, 3) == 0;
 			query.connectivity = ph_test_rng_below(&rng, 4) == 0;
 			query.bitmaps = ph_test_rng_below(&rng, 2) == 0;
+			query.paint = ph_test_rng_below(&rng, 2) == 0;
 			query.budget = ph_test_rng_below(&rng, 4) == 0 ? 1 : 0;
 			if (ph_test_rng_below(&rng, 4) == 0) {
 				uint32_t n = ph_test_rng_below(&rng, h.commit_count);
@@ -228,7 +231,7 @@ static void resumes_anywhere(void **state)
 	for (int round = 0; round < 16; round++) {
 		struct history h;
 		struct history_maps maps;
-		struct query query = {.bitmaps = round % 2 == 0};
+		struct query query = {.bitmaps = round % 2 == 0, .paint = true};
 		struct ph_walk *whole;
 
 		make(&h, &maps, &rng, round);
@@ -412,6 +415,7 @@ static void long_ones_turn_to_bitmaps(void **state)
 	history_maps_init(&maps, &h, closed, &rng, 0);
 	maps.map[0].bitmaps[h.count - 1 - node] = true;
 	maps.map[0].bitmaps[h.count - 1 - h.commits[100]] = true;
+	query.paint = true;
 	assert_int_equal(ask(&h, &query, &maps.maps, ph_alloc_libc(), &walk), PH_OK);
 	assert_int_equal(maps.map[0].reached, 2);
 	assert_int_equal(ph_walk_count(walk), 1399);
@@ -424,7 +428,7 @@ static void long_ones_turn_to_bitmaps(void **state)
 	assert_int_equal(ph_walk_count(walk), 99);
 	assert_false(ph_walk_had(walk, history_loc(&h, h.commits[50])));
 	ph_walk_free(walk);
-	maps.map[0].bitmaps[h.count - 1 - h.commits[1000]] = true;
+	maps.map[0].bitmaps[h.count - 1 - h.commits[1200]] = true;
 	assert_int_equal(ask(&h, &query, &maps.maps, ph_alloc_libc(), &walk), PH_OK);
 	assert_int_equal(maps.map[0].reached, 1);
 	assert_int_equal(ph_walk_count(walk), 99);
@@ -452,6 +456,7 @@ static void survives_failing_memory(void **state)
 		query.haves[0] = h.commits[30];
 		query.haves[1] = h.commits[35];
 		query.bitmaps = round % 2 == 0;
+		query.paint = true;
 		assert_int_equal(ask(&h, &query, NULL, ph_alloc_libc(), &plain), PH_OK);
 		for (uint64_t i = 1, more = 1; more; i++) {
 			struct ph_test_alloc memory;
