@@ -234,8 +234,7 @@ static enum ph_status step_parent(struct ph_depth *depth, uint32_t *budget)
 {
 	struct ph_oid oid;
 	struct ph_loc loc;
-	enum ph_status status =
-	        ph__parents_next(&depth->parents, &depth->env, &loc, &oid, budget);
+	enum ph_status status = ph__parents_next(&depth->parents, &depth->env, &loc, &oid, budget);
 
 	if (status == PH_END) {
 		depth->spreading = false;

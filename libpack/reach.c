@@ -29,7 +29,7 @@ struct ph_reach {
 	/* Without maps these three are empty. */
 	struct ph__marks seen;   /* reached, by bitmaps */
 	struct ph__marks sought; /* targets not met yet, where maps have them */
-	struct ph__locs noted;  /* trees of commits, to visit last */
+	struct ph__locs noted;   /* trees of commits, to visit last */
 };
 
 enum ph_status ph_reach_new(struct ph_reach **out, const struct ph_source *source,

@@ -46,7 +46,7 @@ struct ph__marks {
 };
 
 enum ph_status ph__marks_init(struct ph__marks *bits, const struct ph_source *source,
-                             const struct ph_alloc *alloc);
+                              const struct ph_alloc *alloc);
 void ph__marks_release(struct ph__marks *bits, const struct ph_alloc *alloc);
 
 static inline uint64_t *ph__marks_word(const struct ph__marks *bits, struct ph_loc loc)

@@ -89,7 +89,7 @@ enum ph_status ph__states_scan(const struct ph__states *states, uint8_t mask, st
 }
 
 enum ph_status ph__marks_init(struct ph__marks *bits, const struct ph_source *source,
-                             const struct ph_alloc *alloc)
+                              const struct ph_alloc *alloc)
 {
 	uint32_t packs = source->ops->packs(source);
 	size_t total = 0;
