@@ -395,3 +395,8 @@ enum ph_status ph_reach_run(struct ph_reach *reach, uint32_t *budget, struct ph_
 	}
 	return reach->failed;
 }
+
+bool ph_reach_found(const struct ph_reach *reach, struct ph_loc target)
+{
+	return (*ph__states_at(&reach->states, target) & REACH_SEEN) != 0;
+}

@@ -11,6 +11,7 @@ static void release_work(struct ph_walk *walk)
 	if (walk->env.reader != NULL) {
 		ph__parents_stop(&walk->parents, &walk->env);
 		ph__trees_release(&walk->trees, &walk->env);
+		ph__walk_filter_free(walk);
 		ph__walk_env_release(&walk->env);
 	}
 	ph__queue_release(&walk->queue, walk->env.alloc);
@@ -39,14 +40,16 @@ enum ph_status ph_walk_new(struct ph_walk **out, const struct ph_walk_options *o
 		status = ph__trees_init(&walk->trees, &walk->env,
 		                        walk->states.base[walk->states.packs]);
 	}
+	walk->trees.skip_blobs = walk->filter.kind == PH_FILTER_BLOB_NONE;
+	if (status == PH_OK && walk->filter.count > 0 && !walk->trees.skip_blobs) {
+		status = ph__walk_filter_new(walk);
+	}
 	if (status != PH_OK) {
 		ph_walk_free(walk);
 		return status;
 	}
-	walk->trees.skip_blobs = walk->filter.kind == PH_FILTER_BLOB_NONE;
-	walk->maps.fit =
-	        options->maps != NULL && options->maps->count > 0 &&
-	        (walk->filter.kind == PH_FILTER_NONE || walk->filter.kind == PH_FILTER_BLOB_NONE);
+	walk->maps.fit = options->maps != NULL && options->maps->count > 0 &&
+	                 ph_filter_by_object(&walk->filter);
 	*out = walk;
 	return PH_OK;
 }
@@ -153,5 +156,16 @@ void ph_walk_select(struct ph_walk *walk, struct ph_loc loc)
 	assert(walk->phase == WALK_DONE);
 	if ((*state & (WALK_SELECTED | WALK_HAD)) == 0) {
 		ph__walk_select(walk, state, 0);
+	}
+}
+
+void ph_walk_deselect(struct ph_walk *walk, struct ph_loc loc)
+{
+	uint8_t *state = ph__states_at(&walk->states, loc);
+
+	assert(walk->phase == WALK_DONE);
+	if ((*state & WALK_SELECTED) != 0) {
+		*state &= (uint8_t)~WALK_SELECTED;
+		walk->count--;
 	}
 }

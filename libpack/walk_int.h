@@ -244,12 +244,16 @@ static inline bool ph__trees_busy(const struct ph__trees *trees)
 {
 	return trees->open || trees->todo.count > 0;
 }
+/* The type that a mode says: tree or blob; PH_OBJ_NONE for a commit of another repository. */
+enum ph_object_type ph__tree_mode_type(uint32_t mode);
 /*
  * PH_OK with an entry that needs a look; PH_AGAIN at the end of each tree; PH_END when no tree is
  * left. PH_ERR_INVALID when what should be a tree (trees->at) is not one.
  */
 enum ph_status ph__trees_next(struct ph__trees *trees, struct ph__walk_env *env,
                               struct ph__tree_item *out, uint32_t *budget);
+/* Whether this entry needs no look again. */
+bool ph__trees_seen(const struct ph__trees *trees, const struct ph__tree_item *item);
 /* This entry needs no look again. */
 void ph__trees_done(struct ph__trees *trees, const struct ph__tree_item *item);
 

@@ -17,9 +17,6 @@
 /* Chains of first parents from the edge in search of a bitmap, and their length. */
 #define CHAINS_MAX 16u
 #define CHAIN_MAX 256u
-/* Words made into states in one step, and what that costs. */
-#define RESULT_WORDS 256u
-#define RESULT_UNITS 4u
 
 enum ph_status ph__walk_map_root(struct ph_walk *walk, struct ph_loc loc, uint8_t colour)
 {
@@ -308,10 +305,6 @@ static enum ph_status move_copy(struct ph_walk *walk, uint32_t pack)
 	if (!ph__marks_has(&maps->has, copy) && !ph__marks_has(&maps->wants, copy)) {
 		return PH_OK;
 	}
-	/* Of its own pack there may be no map to filter it by; here it will be filtered out. */
-	if (entry.type == PH_OBJ_BLOB && walk->filter.kind != PH_FILTER_NONE) {
-		return PH_OK;
-	}
 	status = source->ops->find(source, &entry.oid, &own);
 	if (status != PH_OK) {
 		return status == PH_ERR_NOT_FOUND ? PH_ERR_CORRUPT : status;
@@ -427,118 +420,4 @@ enum ph_status ph__walk_chain_step(struct ph_walk *walk, uint32_t *budget)
 		return PH_OK;
 	}
 	return status == PH_OK ? PH_OK : ph__walk_fail_at(walk, status, at);
-}
-
-/* --- From bits to states --- */
-
-/* The bits of one word. Few words are neither full nor empty. */
-static void put_word(struct ph_walk *walk, struct ph_loc loc, uint64_t had, uint64_t wanted)
-{
-	uint8_t *states = walk->states.bytes + walk->states.base[loc.pack] + loc.pos;
-	size_t entries = walk->states.base[loc.pack + 1] - walk->states.base[loc.pack];
-	uint64_t selected = wanted & ~had;
-
-	/* A map that is damaged may say anything. */
-	if (entries - loc.pos < 64) {
-		uint64_t valid = ((uint64_t)1 << (entries - loc.pos)) - 1;
-
-		selected &= valid;
-		had &= valid;
-	}
-	if (selected == UINT64_MAX) {
-		memset(states, (int)(WALK_WANTED | WALK_SELECTED), 64);
-		walk->count += 64;
-		return;
-	}
-	for (uint64_t any = selected | had; any != 0; any >>= 1) {
-		if ((selected & 1) != 0) {
-			*states |= WALK_WANTED;
-			ph__walk_select(walk, states, 0);
-		} else if ((had & 1) != 0) {
-			*states |= WALK_HAD;
-		}
-		states++;
-		selected >>= 1;
-		had >>= 1;
-	}
-}
-
-/* The blobs among some words of a pack; all of a pack without a map are none: see step_roots. */
-static enum ph_status filtered(struct ph_walk *walk, size_t first, size_t count, uint64_t *blobs)
-{
-	struct ph_map *map = ph__walk_map(&walk->env, walk->maps.result.pack);
-
-	memset(blobs, 0, count * sizeof *blobs);
-	if (walk->filter.kind == PH_FILTER_NONE || map == NULL) {
-		return PH_OK;
-	}
-	return ph_map_type(map, PH_OBJ_BLOB, first, count, blobs);
-}
-
-/* Some words of one pack. */
-static enum ph_status put_words(struct ph_walk *walk)
-{
-	struct ph__walk_maps *maps = &walk->maps;
-	uint64_t blobs[RESULT_WORDS];
-	uint32_t pack = maps->result.pack;
-	size_t base = maps->has.first[pack];
-	size_t words = maps->has.first[pack + 1] - base;
-	size_t first = maps->result.pos / 64;
-	size_t count = words - first < RESULT_WORDS ? words - first : RESULT_WORDS;
-	enum ph_status status = filtered(walk, first, count, blobs);
-
-	if (status != PH_OK) {
-		return status;
-	}
-	for (size_t i = 0; i < count; i++) {
-		size_t at = base + first + i;
-		uint64_t wanted = maps->wants.words != NULL ? maps->wants.words[at] : 0;
-
-		put_word(walk, maps->result, maps->has.words[at] & ~blobs[i], wanted & ~blobs[i]);
-		maps->result.pos += 64;
-	}
-	if (first + count == words) {
-		maps->result = (struct ph_loc){pack + 1, 0};
-	}
-	return PH_OK;
-}
-
-/* What was named by itself counts whatever the filter says. */
-static void put_roots(struct ph_walk *walk)
-{
-	for (size_t i = 0; i < walk->maps.had.count; i++) {
-		uint8_t *state = ph__states_at(&walk->states, walk->maps.had.items[i]);
-
-		walk->count -= (*state & WALK_SELECTED) != 0;
-		*state = WALK_HAD;
-	}
-	for (size_t i = 0; i < walk->maps.wanted.count; i++) {
-		uint8_t *state = ph__states_at(&walk->states, walk->maps.wanted.items[i]);
-
-		if ((*state & (WALK_HAD | WALK_SELECTED)) == 0) {
-			ph__walk_select(walk, state, 0);
-		}
-	}
-}
-
-enum ph_status ph__walk_result_step(struct ph_walk *walk, uint32_t *budget)
-{
-	struct ph__walk_maps *maps = &walk->maps;
-	bool painted = maps->wants.words == NULL;
-
-	/* After painting, bits only add what is known to be had. A filtered client may lack some.
-	 */
-	if (maps->has.words == NULL || (painted && walk->filter.kind != PH_FILTER_NONE)) {
-		walk->phase = WALK_DONE;
-		return PH_OK;
-	}
-	ph_budget_spend(budget, RESULT_UNITS);
-	if (maps->result.pack < maps->has.packs) {
-		return put_words(walk);
-	}
-	if (!painted) {
-		put_roots(walk);
-	}
-	walk->phase = WALK_DONE;
-	return PH_OK;
 }

@@ -147,6 +147,9 @@ static enum ph_status select_commit(struct ph_walk *walk, const struct ph__commi
 	if (status != PH_OK) {
 		return ph__walk_fail_at(walk, status, commit->loc);
 	}
+	if (walk->filtering != NULL) {
+		return ph__walk_filter_commit(walk, commit->loc, &tree, budget);
+	}
 	ph__walk_select(walk, ph__states_at(&walk->states, commit->loc), WALK_COMMIT);
 	return select_item(walk, &tree, budget);
 }
@@ -184,12 +187,21 @@ static enum ph_status mark_item(struct ph_walk *walk, const struct ph__tree_item
 
 /* --- Contents of trees, of either kind --- */
 
+static bool is_busy(const struct ph_walk *walk)
+{
+	return ph__trees_busy(&walk->trees) || ph__walk_filter_busy(walk);
+}
+
 static enum ph_status step_trees(struct ph_walk *walk, uint32_t *budget)
 {
 	struct ph__tree_item item;
 	bool marking = walk->phase == WALK_EDGES;
-	enum ph_status status = ph__trees_next(&walk->trees, &walk->env, &item, budget);
+	enum ph_status status;
 
+	if (ph__walk_filter_busy(walk)) {
+		return ph__walk_filter_step(walk, budget);
+	}
+	status = ph__trees_next(&walk->trees, &walk->env, &item, budget);
 	if (status == PH_AGAIN || status == PH_END) {
 		return PH_OK;
 	}
@@ -299,6 +311,9 @@ static enum ph_status follow_root(struct ph_walk *walk, struct ph_loc loc, enum 
 	if (type != PH_OBJ_COMMIT) {
 		*state |= type_bits(type);
 		return PH_OK;
+	}
+	if (colour == WALK_WANTED && ph__walk_filter_no_commits(walk)) {
+		*state |= WALK_PASSED;
 	}
 	status = paint(walk, loc, colour, budget);
 	return status == PH_OK ? PH_OK : ph__walk_fail_at(walk, status, loc);
@@ -503,18 +518,22 @@ static enum ph_status select_root(struct ph_walk *walk, struct ph_loc loc, uint3
 	if (!is_open(*state) || (*state & WALK_SELECTED) != 0) {
 		return PH_OK;
 	}
-	/* A clock ran wrong; or it was named. A filtered client may lack any blob. */
+	/* A clock ran wrong; or it was named. A filtered client may lack what it reaches. */
 	if (ph__walk_known(walk, loc) &&
-	    ((*state & WALK_TYPE) != WALK_BLOB || walk->filter.kind == PH_FILTER_NONE)) {
+	    ((*state & WALK_TYPE) == WALK_COMMIT || walk->filter.kind == PH_FILTER_NONE)) {
 		return PH_OK;
 	}
 	if ((*state & WALK_TYPE) == WALK_COMMIT) {
+		if (!walk->haves) {
+			return PH_OK; /* the filter kept it back when its turn came */
+		}
 		status = ph__commit_read(&walk->env, loc, &commit, budget);
 		return status == PH_OK ? select_commit(walk, &commit, budget)
 		                       : ph__walk_fail_at(walk, status, loc);
 	}
 	if ((*state & WALK_TYPE) == WALK_TREE) {
-		status = ph__trees_add(&walk->trees, &walk->env, loc);
+		status = walk->filtering != NULL ? ph__walk_filter_tree(walk, loc)
+		                                 : ph__trees_add(&walk->trees, &walk->env, loc);
 		if (status != PH_OK) {
 			return status;
 		}
@@ -550,13 +569,11 @@ enum ph_status ph__walk_step(struct ph_walk *walk, uint32_t *budget)
 		return step_roots(walk, budget);
 	case WALK_PAINT:
 		/* Contents first: the list of trees stays short. */
-		return ph__trees_busy(&walk->trees) ? step_trees(walk, budget)
-		                                    : step_paint(walk, budget);
+		return is_busy(walk) ? step_trees(walk, budget) : step_paint(walk, budget);
 	case WALK_EDGES:
 		return step_edges(walk, budget);
 	case WALK_SELECT:
-		return ph__trees_busy(&walk->trees) ? step_trees(walk, budget)
-		                                    : step_select(walk, budget);
+		return is_busy(walk) ? step_trees(walk, budget) : step_select(walk, budget);
 	case WALK_MAPPED:
 		return ph__walk_map_step(walk, budget);
 	case WALK_RESULT:

@@ -8,13 +8,14 @@
 #include "walk_int.h"
 
 /* The state of an object. */
-#define WALK_WANTED 0x01u   /* reached from a want; of trees and blobs, wanted by id */
-#define WALK_HAD 0x02u      /* the other side has it */
-#define WALK_SELECTED 0x04u /* goes into the answer */
-#define WALK_QUEUED 0x08u   /* a commit in the queue now */
-#define WALK_GRAFT 0x10u    /* a commit whose parents do not count */
-#define WALK_EDGE 0x20u     /* had, and its contents are to be marked too */
-#define WALK_TYPE 0xc0u     /* what it was taken for; 0 while unknown, and for tags */
+#define WALK_WANTED 0x01u     /* reached from a want; of trees and blobs, wanted by id */
+#define WALK_HAD 0x02u        /* the other side has it */
+#define WALK_SELECTED 0x04u   /* goes into the answer */
+#define WALK_QUEUED 0x08u     /* a commit in the queue now */
+#define WALK_GRAFT 0x10u      /* a commit whose parents do not count */
+#define WALK_EDGE 0x20u       /* had, and its contents are to be marked too */
+#define WALK_PASSED WALK_EDGE /* not had: a filter knows it; see walk_filter.c */
+#define WALK_TYPE 0xc0u       /* what it was taken for; 0 while unknown, and for tags */
 #define WALK_COMMIT 0x40u
 #define WALK_TREE 0x80u
 #define WALK_BLOB 0xc0u
@@ -62,6 +63,7 @@ struct ph_walk {
 	bool spreading;             /* parents is in use */
 	struct ph__trees trees;
 	struct ph__walk_maps maps;
+	struct ph__walk_filter *filtering; /* NULL: nothing or only blobs are left out */
 	struct ph_loc scan;
 	uint64_t last_time;   /* of the last commit that was wanted when its turn came */
 	uint32_t slop;        /* commits still to look at when only had ones are left */
@@ -87,7 +89,7 @@ static inline bool ph__walk_is_link_error(enum ph_status status)
 	return status == PH_ERR_NOT_FOUND || status == PH_ERR_INVALID;
 }
 
-/* ---- walk_map.c ---- */
+/* --- walk_map.c: by maps --- */
 
 /* A want or a have, where maps may be used. */
 enum ph_status ph__walk_map_root(struct ph_walk *walk, struct ph_loc loc, uint8_t colour);
@@ -102,9 +104,28 @@ static inline bool ph__walk_known(const struct ph_walk *walk, struct ph_loc loc)
 {
 	return walk->maps.has.words != NULL && ph__marks_has(&walk->maps.has, loc);
 }
-/* The steps of WALK_MAPPED and of WALK_RESULT. */
+/* A step of WALK_MAPPED. */
 enum ph_status ph__walk_map_step(struct ph_walk *walk, uint32_t *budget);
-enum ph_status ph__walk_result_step(struct ph_walk *walk, uint32_t *budget);
 void ph__walk_maps_release(struct ph_walk *walk);
+
+/* --- walk_result.c: a step of WALK_RESULT --- */
+
+enum ph_status ph__walk_result_step(struct ph_walk *walk, uint32_t *budget);
+
+/* --- walk_filter.c: selecting what a filter lets go --- */
+
+/* Its memory, with so many trees on its list. */
+uint64_t ph__walk_filter_bytes(const struct ph_filter *filter, uint64_t trees);
+enum ph_status ph__walk_filter_new(struct ph_walk *walk);
+void ph__walk_filter_free(struct ph_walk *walk);
+/* Whether commits that nobody named stay behind. */
+bool ph__walk_filter_no_commits(const struct ph_walk *walk);
+/* A commit that is not had: selects it, and what may go of its tree later. */
+enum ph_status ph__walk_filter_commit(struct ph_walk *walk, struct ph_loc commit,
+                                      const struct ph__tree_item *tree, uint32_t *budget);
+/* A tree wanted by id: what may go of its contents. */
+enum ph_status ph__walk_filter_tree(struct ph_walk *walk, struct ph_loc loc);
+bool ph__walk_filter_busy(const struct ph_walk *walk);
+enum ph_status ph__walk_filter_step(struct ph_walk *walk, uint32_t *budget);
 
 #endif

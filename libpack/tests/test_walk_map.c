@@ -17,7 +17,8 @@ struct query {
 	uint32_t wants[4], haves[5];
 	uint32_t want_count, have_count;
 	const bool *grafts; /* by node; NULL for none */
-	bool connectivity, filtered;
+	bool connectivity;
+	struct ph_filter filter;
 	bool bitmaps; /* without painting first */
 	bool paint;   /* as if something that is had were newer than the maps */
 	uint32_t budget;
@@ -47,7 +48,7 @@ static enum ph_status ask(const struct history *h, const struct query *query,
 	        .source = &h->source.set.source,
 	        .alloc = alloc,
 	        .limits = &h->limits,
-	        .filter.kind = query->filtered ? PH_FILTER_BLOB_NONE : PH_FILTER_NONE,
+	        .filter = query->filter,
 	        .connectivity = query->connectivity,
 	        .maps = maps,
 	};
@@ -114,21 +115,22 @@ static void check(const struct history *h, const struct query *query, const stru
 		struct ph_loc loc = history_loc(h, i);
 		bool selected = ph_walk_selected(walk, loc);
 		bool has = ph_walk_had(walk, loc);
-		bool blob = query->filtered && h->nodes[i].type == PH_OBJ_BLOB;
+		bool omitted = ph_filter_omits(&query->filter, h->nodes[i].type, h->nodes[i].size);
 		bool want_named = named(h, query->wants, query->want_count, i);
 		bool have_named = named(h, query->haves, query->have_count, i);
-		bool needed = wanted[i] && !had[i] && (!blob || want_named);
+		bool needed = wanted[i] && !had[i] && (!omitted || want_named);
 
 		count += selected;
 		assert_false(selected && has);
 		assert_true(!needed || selected);
-		assert_true(!selected || (wanted[i] && (!blob || want_named)));
-		assert_true(!has || (had[i] && (!blob || have_named)));
+		assert_true(!selected || (wanted[i] && (!omitted || want_named)));
+		assert_true(!has || had[i]);
 		if (exact) {
-			assert_true(!selected || needed || (blob && want_named && !have_named));
-			assert_true(has == had[i] || blob);
+			assert_true(!has || !omitted || have_named);
+			assert_true(!selected || needed || (omitted && want_named && !have_named));
+			assert_true(has == had[i] || query->filter.kind != PH_FILTER_NONE);
 		}
-		if (!query->filtered) {
+		if (query->filter.kind == PH_FILTER_NONE) {
 			assert_true(!selected || ph_walk_selected(plain, loc));
 			assert_true(has || !ph_walk_had(plain, loc));
 		}
@@ -151,6 +153,22 @@ static void pick(struct ph_test_rng *rng, const struct history *h, uint32_t *out
 			back = ph_test_rng_below(rng, back + 1);
 			out[i] = h->commits[h->commit_count - 1 - back];
 		}
+	}
+}
+
+/* One that goes by objects, half of the time. */
+static void pick_filter(struct ph_test_rng *rng, struct query *query)
+{
+	static const char *const specs[] = {
+	        "blob:none",        "blob:limit=8",    "object:type=commit",
+	        "object:type=tree", "object:type=tag", "combine:blob:limit=8+object:type=blob"};
+	const char *spec = specs[ph_test_rng_below(rng, sizeof specs / sizeof specs[0])];
+	char why[PH_FILTER_WHY_MAX];
+
+	if (ph_test_rng_below(rng, 2) == 0) {
+		assert_int_equal(
+		        ph_filter_parse(&query->filter, ph_alloc_libc(), spec, strlen(spec), why),
+		        PH_OK);
 	}
 }
 
@@ -189,8 +207,9 @@ static void walks_agree(void **state)
 
 			pick(&rng, &h, query.wants, &query.want_count, 4);
 			pick(&rng, &h, query.haves, &query.have_count, 5);
-			query.filtered = ph_test_rng_below(&rng, 3) == 0;
-			query.connectivity = ph_test_rng_below(&rng, 4) == 0;
+			pick_filter(&rng, &query);
+			query.connectivity = query.filter.kind == PH_FILTER_NONE &&
+			                     ph_test_rng_below(&rng, 4) == 0;
 			query.bitmaps = ph_test_rng_below(&rng, 2) == 0;
 			query.paint = ph_test_rng_below(&rng, 2) == 0;
 			query.budget = ph_test_rng_below(&rng, 4) == 0 ? 1 : 0;
@@ -209,6 +228,7 @@ static void walks_agree(void **state)
 			check(&h, &query, walk, plain, exact);
 			ph_walk_free(walk);
 			ph_walk_free(plain);
+			ph_filter_release(&query.filter, ph_alloc_libc());
 		}
 		for (int i = 0; i < 3; i++) {
 			by_bitmap += maps.map[i].reached;
@@ -218,6 +238,49 @@ static void walks_agree(void **state)
 		history_release(&h);
 	}
 	assert_true(by_bitmap > 500);
+}
+
+/* A filter that goes by places keeps bitmaps out, and gets the same answer from the graph. */
+static void filters_by_place_agree(void **state)
+{
+	static const char *const specs[] = {"tree:0", "tree:1", "tree:2",
+	                                    "combine:tree:2+blob:none"};
+	struct ph_test_rng rng;
+	char why[PH_FILTER_WHY_MAX];
+
+	(void)state;
+	ph_test_rng_init(&rng, 7);
+	for (int round = 0; round < 24; round++) {
+		struct history h;
+		struct history_maps maps;
+		struct query query = {.bitmaps = true};
+
+		make(&h, &maps, &rng, round);
+		assert_int_equal(ph_filter_parse(&query.filter, ph_alloc_libc(), specs[round % 4],
+		                                 strlen(specs[round % 4]), why),
+		                 PH_OK);
+		for (int ask_round = 0; ask_round < 20; ask_round++) {
+			struct ph_walk *walk, *plain;
+
+			pick(&rng, &h, query.wants, &query.want_count, 4);
+			pick(&rng, &h, query.haves, &query.have_count, 5);
+			assert_int_equal(ask(&h, &query, NULL, ph_alloc_libc(), &plain), PH_OK);
+			assert_int_equal(ask(&h, &query, &maps.maps, ph_alloc_libc(), &walk),
+			                 PH_OK);
+			assert_int_equal(ph_walk_count(walk), ph_walk_count(plain));
+			for (uint32_t i = 0; i < h.count; i++) {
+				struct ph_loc loc = history_loc(&h, i);
+
+				assert_int_equal(ph_walk_selected(walk, loc),
+				                 ph_walk_selected(plain, loc));
+			}
+			ph_walk_free(walk);
+			ph_walk_free(plain);
+		}
+		ph_filter_release(&query.filter, ph_alloc_libc());
+		history_maps_release(&maps);
+		history_release(&h);
+	}
 }
 
 /* The same answer whatever the budget of a call is. */
@@ -494,6 +557,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(walks_agree),
+	        cmocka_unit_test(filters_by_place_agree),
 	        cmocka_unit_test(resumes_anywhere),
 	        cmocka_unit_test(reaches_agree),
 	        cmocka_unit_test(cuts_agree),

@@ -18,6 +18,7 @@
 #include "out_int.h"
 #include "session_int.h"
 
+#include <packhorse/config.h>
 #include <packhorse/pack_in.h>
 #include <packhorse/pkt.h>
 #include <packhorse/reader.h>
@@ -106,7 +107,8 @@ struct receive {
 	int version;
 	char repo[PH_REPO_NAME_MAX + 1];
 	enum ph_hash_algo algo;
-	bool creates; /* the repository is not there (yet) */
+	bool creates;            /* the repository is not there (yet) */
+	struct ph_config config; /* as it was when the session began */
 
 	struct ph_snapshot *snapshot; /* NULL when it creates; what was advertised, then the base */
 	struct ph__advert advert;

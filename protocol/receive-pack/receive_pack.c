@@ -153,6 +153,9 @@ static enum ph_step open_repository(struct receive *r)
 	} else {
 		r->algo = r->snapshot->algo;
 	}
+	status = ph_config_load(&r->config, service->store, r->snapshot, service->alloc);
+	if (status != PH_OK)
+		return ph__receive_die_status(r, status);
 	advert_begin(r);
 	r->phase = RECEIVE_ADVERTISE;
 	return PH_STEP_AGAIN;
@@ -246,6 +249,7 @@ static void receive_free(struct ph_session *session)
 
 	ph__receive_drop_work(r);
 	ph__advert_release(&r->advert);
+	ph_config_release(&r->config, alloc);
 	ph_snapshot_release(r->snapshot);
 	ph_mem_free(alloc, r->commands);
 	ph_mem_free(alloc, r->names);

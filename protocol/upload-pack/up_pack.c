@@ -24,6 +24,8 @@ static void spoke(struct ph__up *up)
 {
 	uint64_t keepalive = up->session.service.limits->keepalive_ms;
 
+	if (up->config.upload_keepalive_s != PH_CONFIG_UNSET)
+		keepalive = (uint64_t)up->config.upload_keepalive_s * 1000;
 	up->spoke_at_ms = up->session.now_ms;
 	if (up->request.band_max && keepalive && up->spoke_at_ms < PH_NO_DEADLINE - keepalive)
 		up->session.deadline_ms = up->spoke_at_ms + keepalive;
@@ -60,7 +62,8 @@ enum ph_step ph__up_pack_begin(struct ph__up *up, uint32_t *budget)
 	/* Negotiation is over; its memory is better used by the walk. */
 	ph_cut_free(up->cut);
 	up->cut = NULL;
-	if (up->version == 2)
+	/* What comes from elsewhere is known behind the walk, and said before the pack. */
+	if (up->version == 2 && !*up->request.uri_protocols)
 		ph__out_line(&up->session, "packfile\n");
 	up->pack_phase = true;
 	up->filled = 0;
@@ -175,6 +178,11 @@ enum ph_step ph__up_walk_tips(struct ph__up *up, uint32_t *budget)
 	return PH_STEP_AGAIN;
 }
 
+static enum ph_step selected(struct ph__up *up)
+{
+	return ph__up_go(up, *up->request.uri_protocols ? PH__UP_PACKFILE_URIS : PH__UP_PACK);
+}
+
 enum ph_step ph__up_walk(struct ph__up *up, uint32_t *budget)
 {
 	enum ph_status status;
@@ -185,7 +193,7 @@ enum ph_step ph__up_walk(struct ph__up *up, uint32_t *budget)
 		return PH_STEP_AGAIN;
 	if (status != PH_OK)
 		return pack_failed(up, status);
-	return ph__up_go(up, up->request.include_tag ? PH__UP_TAGS : PH__UP_PACK);
+	return up->request.include_tag ? ph__up_go(up, PH__UP_TAGS) : selected(up);
 }
 
 /* ---- include-tag ---- */
@@ -255,7 +263,7 @@ enum ph_step ph__up_tags(struct ph__up *up, uint32_t *budget)
 			up->iter = NULL;
 			ph_reader_free(up->reader);
 			up->reader = NULL;
-			return ph__up_go(up, PH__UP_PACK);
+			return selected(up);
 		}
 		if (status != PH_OK)
 			return pack_failed(up, status);

@@ -194,7 +194,7 @@ enum ph_step ph__up_ls_head(struct ph__up *up, uint32_t *budget)
 	if (status == PH_OK)
 		put_line(up, "HEAD", symref ? target : "", &value);
 	else if (status == PH_ERR_NOT_FOUND && symref && up->request.ls_unborn &&
-	         up->request.ls_symrefs)
+	         up->request.ls_symrefs && up->config.unborn != PH_UNBORN_IGNORE)
 		ph__out_line(&up->session, "unborn HEAD symref-target:%s\n", target);
 	else if (status != PH_ERR_NOT_FOUND && status != PH_ERR_LIMIT)
 		return ph__up_fail_status(up, status, "listing refs");

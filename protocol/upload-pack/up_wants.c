@@ -61,8 +61,12 @@ static enum ph_step choose(struct ph__up *up, struct ph_snapshot *snapshot)
 /* The snapshot that the client saw lacks a want: look at the repository as it is now. */
 static enum ph_step look_now(struct ph__up *up)
 {
-	enum ph_status status = ph_store_snapshot(up->session.service.store, up->repo, &up->now);
+	enum ph_status status = PH_OK;
 	uint32_t missing;
+
+	/* Refs wanted by name were looked up in it. */
+	if (!up->now)
+		status = ph_store_snapshot(up->session.service.store, up->repo, &up->now);
 
 	if (status != PH_OK && status != PH_ERR_NOT_FOUND)
 		return ph__up_fail_status(up, status, "opening the repository");
@@ -82,7 +86,10 @@ static enum ph_step tips_end(struct ph__up *up)
 
 	if (missing == UINT32_MAX)
 		return choose(up, up->now);
-	if (up->version == 2)
+	/* What exists, CHOSEN finds out. */
+	if (up->config.allow_any_sha1)
+		return choose(up, up->now);
+	if (up->version == 2 || up->config.allow_reachable_sha1)
 		return ph__up_admit_then(up, PH__UP_REACH_TIPS);
 	return not_our_ref(up, &up->request.wants.oids[missing]);
 }
@@ -136,6 +143,8 @@ static enum ph_step reach_targets(struct ph__up *up, uint32_t *budget)
 		ph_budget_spend(budget, 1);
 		if (!wants->marks[up->cursor])
 			status = ph_reach_target(up->reach, &wants->oids[up->cursor]);
+		if (status == PH_ERR_NOT_FOUND && up->request.command == PH__COMMAND_OBJECT_INFO)
+			continue;
 		if (status == PH_ERR_NOT_FOUND)
 			return not_our_ref(up, &wants->oids[up->cursor]);
 		if (status != PH_OK)
@@ -182,6 +191,9 @@ enum ph_step ph__up_reach(struct ph__up *up, uint32_t *budget)
 
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
+	if (up->request.command == PH__COMMAND_OBJECT_INFO &&
+	    (status == PH_OK || status == PH_ERR_NOT_FOUND))
+		return ph__up_go(up, PH__UP_OBJECT_LINES);
 	if (status == PH_ERR_NOT_FOUND)
 		return not_our_ref(up, &missing);
 	if (status != PH_OK)
@@ -215,6 +227,5 @@ enum ph_step ph__up_chosen(struct ph__up *up, uint32_t *budget)
 	status = ph__up_maps_open(up, up->use);
 	if (status != PH_OK)
 		return reach_fail(up, status);
-	return ph__up_go(up, up->version == 2 && up->request.haves.count ? PH__UP_V2_HAVES
-	                                                                 : PH__UP_SHALLOW_KNOWN);
+	return ph__up_filter_begin(up);
 }

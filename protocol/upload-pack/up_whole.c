@@ -27,7 +27,7 @@ bool ph__up_whole_may(const struct ph__up *up)
 	const struct ph__up_request *request = &up->request;
 	const struct ph_oid *own;
 
-	return request->filter.kind == PH_FILTER_NONE && !up->depth && !request->depth &&
+	return request->filter.kind == PH_FILTER_NONE && !*request->uri_protocols && !up->depth && !ph__up_deepens(request) &&
 	       request->shallows.count == 0 && request->opened.count == 0 &&
 	       ph_snapshot_shallow(up->use, &own) == 0 && !has_common(request);
 }

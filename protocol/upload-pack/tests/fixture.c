@@ -209,6 +209,14 @@ void fix_set_shallow(struct fix *fix, const char *name)
 	commit(txn);
 }
 
+void fix_configure(struct fix *fix, const char *lines)
+{
+	struct ph_txn *txn = begin(fix);
+
+	CHECK(ph_txn_set_setting(txn, "config", lines, strlen(lines)) == PH_OK);
+	commit(txn);
+}
+
 void fix_add_empty(struct fix *fix, const char *repo)
 {
 	struct ph_txn *txn;
@@ -270,6 +278,23 @@ void fix_release(struct fix *fix)
 	ph_store_close(fix->store);
 	ph_test_pack_release(&fix->pack);
 	assert_int_equal(fix->memory.live, 0);
+}
+
+int fix_setup(void **state)
+{
+	struct fix *fix = malloc(sizeof(*fix));
+
+	CHECK(fix != NULL);
+	fix_init(fix, PH_HASH_SHA1);
+	*state = fix;
+	return 0;
+}
+
+int fix_teardown(void **state)
+{
+	fix_release(*state);
+	free(*state);
+	return 0;
 }
 
 /* ---- requests ---- */
@@ -348,16 +373,37 @@ static void take(struct ph_session *session, enum ph_stream stream, struct ph_te
 	ph_session_output_ack(session, stream, len);
 }
 
-static struct ph_session *open_session(struct fix *fix, int version)
+/* The same bytes each time: 00 01 02 ... */
+static enum ph_status count_up(void *user, void *buf, size_t len)
+{
+	(void)user;
+	for (size_t i = 0; i < len; i++)
+		((uint8_t *)buf)[i] = (uint8_t)i;
+	return PH_OK;
+}
+
+static void keep_line(void *user, enum ph_log_level level, const char *source, uint64_t connection,
+                      const char *message)
+{
+	struct fix *fix = user;
+
+	(void)connection;
+	ph_test_buf_print(fix->log_text, "%d %s: %s\n", (int)level, source, message);
+}
+
+struct ph_session *fix_open(struct fix *fix, int version)
 {
 	struct ph_service service = {.store = fix->store,
 	                             .alloc = &fix->memory.alloc,
 	                             .limits = &fix->limits,
 	                             .permission = fix->permission,
 	                             .identity = "tester",
+	                             .random = count_up,
+	                             .log = fix->log_text ? &fix->log : NULL,
 	                             .agent = "packhorse/test"};
 	struct ph_session *session;
 
+	fix->log = (struct ph_log){fix, PH_LOG_DEBUG, keep_line};
 	if (ph_upload_pack_new(&session, &service, fix->repo, version) != PH_OK)
 		return NULL;
 	return session;
@@ -366,7 +412,7 @@ static struct ph_session *open_session(struct fix *fix, int version)
 void fix_talk(struct fix *fix, int version, const struct ph_test_buf *input,
               const struct fix_pace *pace, struct fix_run *run)
 {
-	struct ph_session *session = open_session(fix, version);
+	struct ph_session *session = fix_open(fix, version);
 	struct ph_test_rng rng;
 	size_t given = 0;
 	uint64_t now = 1000;

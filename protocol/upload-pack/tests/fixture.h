@@ -35,7 +35,9 @@ struct fix {
 	/* How sessions are run. */
 	enum ph_permission permission;
 	const char *repo;
-	uint64_t now_step_ms; /* that passes between two runs */
+	uint64_t now_step_ms;         /* that passes between two runs */
+	struct ph_log log;            /* of fix_open */
+	struct ph_test_buf *log_text; /* what sessions log goes here, when it is set */
 	/* Called once, when hook_at bytes were fed and the session waits for more. */
 	void (*hook)(struct fix *fix);
 	size_t hook_at;
@@ -43,6 +45,9 @@ struct fix {
 
 void fix_init(struct fix *fix, enum ph_hash_algo algo);
 void fix_release(struct fix *fix);
+/* The same for cmocka: *state is a struct fix with SHA-1. */
+int fix_setup(void **state);
+int fix_teardown(void **state);
 /* The id of a named object in hex; aborts when there is none. */
 const char *fix_hex(const struct fix *fix, const char *name);
 struct ph_oid fix_oid(const struct fix *fix, const char *name);
@@ -50,6 +55,8 @@ struct ph_oid fix_oid(const struct fix *fix, const char *name);
 void fix_set_ref(struct fix *fix, const char *ref, const char *name);
 void fix_set_symref(struct fix *fix, const char *ref, const char *target);
 void fix_set_shallow(struct fix *fix, const char *name);
+/* The repository's configuration from now on: lines "key=value". */
+void fix_configure(struct fix *fix, const char *lines);
 /* An empty repository. */
 void fix_add_empty(struct fix *fix, const char *repo);
 
@@ -59,6 +66,9 @@ void fix_add_empty(struct fix *fix, const char *repo);
  * a newline.
  */
 void fix_say(const struct fix *fix, struct ph_test_buf *out, const char *script);
+
+/* A session of the fixture, by itself; NULL for want of memory. */
+struct ph_session *fix_open(struct fix *fix, int version);
 
 struct fix_run {
 	struct ph_test_buf out, err;

@@ -28,22 +28,6 @@ static const struct fix_pace at_once = {SIZE_MAX, SIZE_MAX, 4096, 0};
 	"command=fetch|object-format=sha1|0001|thin-pack|include-tag|want $c5|"                    \
 	"shallow $c4|deepen 3|have $c5|0000|0000"
 
-static int setup(void **state)
-{
-	struct fix *fix = malloc(sizeof(*fix));
-
-	fix_init(fix, PH_HASH_SHA1);
-	*state = fix;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fix_release(*state);
-	free(*state);
-	return 0;
-}
-
 static void whole_is_fine(struct fix *fix, int version, const struct ph_test_buf *input)
 {
 	struct fix_run run;
@@ -279,6 +263,14 @@ static const struct ph_bytes *faulty_section(struct ph_snapshot *snapshot, uint3
 	return ph_snapshot_section(of(snapshot)->inner, pack, section);
 }
 
+static enum ph_status faulty_setting(struct ph_snapshot *snapshot, const char *key, void *buf,
+                                     size_t *len)
+{
+	return fails(of(snapshot)->faulty)
+	               ? PH_ERR_IO
+	               : ph_snapshot_setting(of(snapshot)->inner, key, buf, len);
+}
+
 static const struct ph_snapshot_ops faulty_snapshot_ops = {
         .release = faulty_release,
         .ref = faulty_ref,
@@ -286,6 +278,7 @@ static const struct ph_snapshot_ops faulty_snapshot_ops = {
         .source = faulty_source,
         .shallow = faulty_shallow,
         .section = faulty_section,
+        .setting = faulty_setting,
 };
 
 static enum ph_status faulty_open(struct ph_store *store, const char *name,
@@ -311,7 +304,16 @@ static enum ph_status faulty_open(struct ph_store *store, const char *name,
 	return PH_OK;
 }
 
-static const struct ph_store_ops faulty_ops = {.snapshot = faulty_open};
+static enum ph_status faulty_setting_get(struct ph_store *store, const char *key, void *buf,
+                                         size_t *len)
+{
+	struct faulty *faulty = (struct faulty *)store;
+
+	return fails(faulty) ? PH_ERR_IO : ph_store_setting_get(faulty->inner, key, buf, len);
+}
+
+static const struct ph_store_ops faulty_ops = {.snapshot = faulty_open,
+                                               .setting_get = faulty_setting_get};
 
 static void fail_each_read(struct fix *fix, int version, const char *script)
 {
@@ -486,8 +488,8 @@ static void test_many_refs(void **state)
 
 	fix_say(fix, &input, "command=ls-refs|0001|ref-prefix refs/many/09|ref-prefix HEAD|0000");
 	fix_talk(fix, 2, &input, &pace, &run);
-	/* Five capabilities and a flush, HEAD, ten thousand, and a flush. */
-	assert_int_equal(count_packets(&run), 6 + 1 + 10000 + 1);
+	/* The version, five capabilities and a flush, HEAD, ten thousand, and a flush. */
+	assert_int_equal(count_packets(&run), 7 + 1 + 10000 + 1);
 	fix_run_release(&run);
 	/* Two buffers, the session, an iterator: nothing that grows with the refs. */
 	assert_true(fix->memory.peak_bytes - before < 512 * 1024);
@@ -498,15 +500,11 @@ static void test_many_refs(void **state)
 static void test_client_stops_reading(void **state)
 {
 	struct fix *fix = *state;
-	struct ph_service service = {.store = fix->store,
-	                             .alloc = &fix->memory.alloc,
-	                             .limits = &fix->limits,
-	                             .permission = PH_PERM_READ};
 	struct ph_session *session;
 	size_t len;
 
 	add_many_refs(fix);
-	assert_int_equal(ph_upload_pack_new(&session, &service, "r", 0), PH_OK);
+	session = fix_open(fix, 0);
 	for (int i = 0; ph_session_state(session) & PH_WANT_RUN; i++) {
 		assert_true(i < 1000);
 		ph_session_run(session, 50, 0, 4096);
@@ -541,14 +539,9 @@ static void say(struct fix *fix, struct ph_session *session, const char *script)
 static void test_client_stops_at_the_end(void **state)
 {
 	struct fix *fix = *state;
-	struct ph_service service = {.store = fix->store,
-	                             .alloc = &fix->memory.alloc,
-	                             .limits = &fix->limits,
-	                             .permission = PH_PERM_READ};
-	struct ph_session *session;
+	struct ph_session *session = fix_open(fix, 0);
 	size_t len = 0;
 
-	assert_int_equal(ph_upload_pack_new(&session, &service, "r", 0), PH_OK);
 	say(fix, session, "want $c5 multi_ack_detailed side-band no-progress|0000");
 	/* Acknowledgments leave room for the pack alone. */
 	for (int i = 0; len < 256 * 1024 - 8192 - 200; i++) {
@@ -570,20 +563,15 @@ static void test_client_stops_at_the_end(void **state)
 static void test_cancel(void **state)
 {
 	struct fix *fix = *state;
-	struct ph_service service = {.store = fix->store,
-	                             .alloc = &fix->memory.alloc,
-	                             .limits = &fix->limits,
-	                             .permission = PH_PERM_READ};
 	struct ph_test_buf input = {0};
 	int64_t live = fix->memory.live;
 
 	fix_say(fix, &input, V0);
 	for (unsigned runs = 0; runs < 400; runs++) {
-		struct ph_session *session;
+		struct ph_session *session = fix_open(fix, 0);
 		size_t room;
 		uint8_t *buf;
 
-		assert_int_equal(ph_upload_pack_new(&session, &service, "r", 0), PH_OK);
 		buf = ph_session_input_buf(session, &room);
 		assert_true(room >= input.len);
 		memcpy(buf, input.data, input.len);
@@ -599,16 +587,17 @@ static void test_cancel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_setup_teardown(test_end_everywhere, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_damage_everywhere, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_fail_each_alloc, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_fail_each_read, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_bare_failure, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_keepalive, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_many_refs, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_client_stops_reading, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_client_stops_at_the_end, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_end_everywhere, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_damage_everywhere, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_fail_each_alloc, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_fail_each_read, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_bare_failure, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_keepalive, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_many_refs, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_client_stops_reading, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_client_stops_at_the_end, fix_setup,
+	                                        fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_cancel, fix_setup, fix_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,27 +11,11 @@
 #include <string.h>
 
 #define CAPS                                                                                       \
-	"thin-pack side-band side-band-64k ofs-delta shallow no-progress include-tag "             \
-	"multi_ack_detailed"
+	"multi_ack thin-pack side-band side-band-64k ofs-delta shallow deepen-since deepen-not "   \
+	"deepen-relative no-progress include-tag multi_ack_detailed"
 #define TAIL "filter object-format=sha1 agent=packhorse/test"
 #define BANDED " side-band-64k no-progress ofs-delta"
 #define HUNG_UP "fatal: the remote end hung up unexpectedly\n"
-
-static int setup(void **state)
-{
-	struct fix *fix = malloc(sizeof(*fix));
-
-	fix_init(fix, PH_HASH_SHA1);
-	*state = fix;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fix_release(*state);
-	free(*state);
-	return 0;
-}
 
 #define REFS                                                                                       \
 	"$c5 refs/heads/main\n"                                                                    \
@@ -267,8 +251,8 @@ static void test_filter(void **state)
 	fix_expect(fix, 0, "want $c5 filter|filter blob:none|filter blob:none|0000|done",
 	           "ERR multiple filter-specs cannot be combined\n",
 	           "fatal: multiple filter-specs cannot be combined\n", 128);
-	fix_expect(fix, 0, "want $c5 filter|filter tree:0|0000|done",
-	           "ERR filter 'tree:0' not supported\n", "fatal: filter 'tree:0' not supported\n",
+	fix_expect(fix, 0, "want $c5 filter|filter tree|0000|done",
+	           "ERR invalid filter-spec 'tree'\n", "fatal: invalid filter-spec 'tree'\n",
 	           128);
 }
 
@@ -286,10 +270,16 @@ static void test_bad_requests(void **state)
 	        {"want $c5|deepen 1x|0000", "", "fatal: Invalid deepen: deepen 1x\n"},
 	        {"want $c5|deepen 2147483648|0000", "",
 	         "fatal: Invalid deepen: deepen 2147483648\n"},
-	        {"want $c5|deepen-since 1|0000", "ERR deepen-since is not supported here\n",
-	         "fatal: deepen-since is not supported here\n"},
-	        {"want $c5|deepen-not x|0000", "ERR deepen-not is not supported here\n",
-	         "fatal: deepen-not is not supported here\n"},
+	        {"want $c5|deepen-since -1|0000", "",
+	         "fatal: Invalid deepen-since: deepen-since -1\n"},
+	        {"want $c5|deepen-since 10000000000000000000|0000", "",
+	         "fatal: Invalid deepen-since: deepen-since 10000000000000000000\n"},
+	        {"want $c5|deepen-not x|0000",
+	         "ERR git upload-pack: deepen-not is not a ref: deepen-not x\n",
+	         "fatal: git upload-pack: deepen-not is not a ref: deepen-not x\n"},
+	        {"want $c5|deepen-not side|deepen 1|0000", "",
+	         "fatal: git upload-pack: deepen and deepen-since (or deepen-not) cannot be used "
+	         "together\n"},
 	        {"want $c5|shallow x|0000", "", "fatal: invalid shallow line: shallow x\n"},
 	        {"want $c5|shallow $b1|0000", "ERR invalid shallow object $b1\n",
 	         "fatal: invalid shallow object $b1\n"},
@@ -305,9 +295,9 @@ static void test_bad_requests(void **state)
 	        {"want $c5|0000", "", HUNG_UP},
 	        {"want $c5|0000|have $x1|0000", "NAK\n", HUNG_UP},
 	        {"want $c5|0000|have x|done", "",
-	         "fatal: git upload-pack: expected object ID, got 'x'\n"},
+	         "fatal: git upload-pack: expected SHA1 object, got 'x'\n"},
 	        {"want $c5|0000|frob|done", "",
-	         "fatal: git upload-pack: expected object ID list, got 'frob'\n"},
+	         "fatal: git upload-pack: expected SHA1 list, got 'frob'\n"},
 	};
 	struct fix *fix = *state;
 
@@ -334,20 +324,19 @@ static void test_limits(void **state)
 
 	fix->limits.wants_max = 1;
 	fix_expect(fix, 0, "want $c5|want $c5|want $s1|0000",
-	           "ERR upload-pack: too many wants (at most 1)\n",
-	           "fatal: upload-pack: too many wants (at most 1)\n", 128);
+	           "ERR upload-pack: too many wants (wants_max 1)\n",
+	           "fatal: upload-pack: too many wants (wants_max 1)\n", 128);
 	fix->limits.shallows_max = 1;
 	fix_expect(fix, 0, "want $c5|shallow $x1|shallow $x2|0000",
-	           "ERR upload-pack: too many shallow lines (at most 1)\n",
-	           "fatal: upload-pack: too many shallow lines (at most 1)\n", 128);
+	           "ERR upload-pack: too many shallow lines (shallows_max 1)\n",
+	           "fatal: upload-pack: too many shallow lines (shallows_max 1)\n", 128);
 	fix->limits.haves_max = 1;
 	fix_expect(fix, 0, "want $c5|0000|have $x1|have $x1|done",
-	           "ERR upload-pack: too many haves (at most 1)\n",
-	           "fatal: upload-pack: too many haves (at most 1)\n", 128);
+	           "ERR upload-pack: too many haves (haves_max 1)\n",
+	           "fatal: upload-pack: too many haves (haves_max 1)\n", 128);
 	fix->limits.depth_max = 2;
-	fix_expect(fix, 0, "want $c5|deepen 3|0000",
-	           "ERR upload-pack: deepen goes too far (at most 2)\n",
-	           "fatal: upload-pack: deepen goes too far (at most 2)\n", 128);
+	fix_expect(fix, 0, "want $c5|deepen 3|0000", "ERR upload-pack: too deep (depth_max 2)\n",
+	           "fatal: upload-pack: too deep (depth_max 2)\n", 128);
 }
 
 /* Bytes that are no packets. */
@@ -411,21 +400,21 @@ static void test_sha256(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_setup_teardown(test_advertisement, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_advertisement_heads, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_advertisement_empty, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_no_repository, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_clone, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_wants, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_push_meanwhile, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_multi_ack_off, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_multi_ack_detailed, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_thin_pack, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_include_tag, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_filter, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_bad_requests, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_bad_framing, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_advertisement, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_advertisement_heads, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_advertisement_empty, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_no_repository, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_clone, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_wants, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_push_meanwhile, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_multi_ack_off, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_multi_ack_detailed, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_thin_pack, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_include_tag, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_filter, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_bad_requests, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_limits, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_bad_framing, fix_setup, fix_teardown),
 	        cmocka_unit_test(test_sha256),
 	};
 

@@ -26,22 +26,6 @@
 #define MAIN "packfile\npack: b1 b2<b1 b3<b2 b4<b3 b5<b4 c1 c2 c3 c4 c5 t1 t2 t3 t4 t5\n0000\n"
 #define OBJECTS 22u
 
-static int setup(void **state)
-{
-	struct fix *fix = malloc(sizeof(*fix));
-
-	fix_init(fix, PH_HASH_SHA1);
-	*state = fix;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fix_release(*state);
-	free(*state);
-	return 0;
-}
-
 /* Attaches bytes to the fixture's pack as its note. */
 static void attach(struct fix *fix, const void *data, size_t len)
 {
@@ -195,12 +179,12 @@ static void test_malformed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_setup_teardown(test_wants_are_tips, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_tips_below_wants, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_tips_out_of_reach, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_other_requests, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_copies, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_wants_are_tips, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_tips_below_wants, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_tips_out_of_reach, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_other_requests, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_copies, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_malformed, fix_setup, fix_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
