@@ -247,7 +247,8 @@ static enum ph_status cut_feed(struct ph__up *up, uint32_t *budget)
 
 	if (!up->cut) {
 		up->cut_wants = up->cut_opened = up->cut_haves = 0;
-		status = ph_cut_new(&up->cut, up->source, service->alloc, service->limits);
+		status = ph_cut_new(&up->cut, up->source, service->alloc, service->limits,
+		                    &up->maps.maps);
 	}
 	if (status == PH_OK)
 		status = cut_give(up, &request->wants, &up->cut_wants, budget);
