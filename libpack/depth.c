@@ -2,33 +2,9 @@
 /*
  * The boundary of a shallow clone. Commits are taken level by level from the wants, so each is met
  * first at its shortest distance and read once at most: the work is linear in the commits inside.
+ * What is common to this way and that by a list (depth_list.c) is here as well.
  */
-#include "walk_int.h"
-
-#define DEPTH_SEEN 0x01u
-#define DEPTH_INSIDE 0x02u
-#define DEPTH_BOUNDARY 0x04u
-#define DEPTH_OWN 0x08u /* the repository's own boundary */
-
-enum depth_phase { DEPTH_ROOTS, DEPTH_WALK, DEPTH_SORT, DEPTH_DONE };
-
-struct ph_depth {
-	enum depth_phase phase;
-	enum ph_status failed;
-	uint32_t depth;
-	uint32_t level; /* distance of the commits in here */
-	bool own;       /* the repository has boundaries itself */
-	struct ph__walk_env env;
-	struct ph__states states;
-	struct ph__locs roots;
-	struct ph__locs here, beyond; /* this level's commits, and the next's */
-	size_t at;
-	struct ph__parents parents;
-	bool spreading;
-	struct ph_oid *found; /* boundary commits, as a heap, then sorted */
-	uint32_t count, capacity;
-	uint32_t unsorted;
-};
+#include "depth_int.h"
 
 static void release_work(struct ph_depth *depth)
 {
@@ -36,30 +12,31 @@ static void release_work(struct ph_depth *depth)
 		ph__parents_stop(&depth->parents, &depth->env);
 		ph__walk_env_release(&depth->env);
 	}
+	ph__queue_release(&depth->queue, depth->env.alloc);
 	ph__locs_release(&depth->roots, depth->env.alloc);
+	ph__locs_release(&depth->out_roots, depth->env.alloc);
 	ph__locs_release(&depth->here, depth->env.alloc);
 	ph__locs_release(&depth->beyond, depth->env.alloc);
 }
 
-enum ph_status ph_depth_new(struct ph_depth **out, const struct ph_source *source,
-                            const struct ph_alloc *alloc, const struct ph_limits *limits,
-                            uint32_t depth_wanted)
+enum ph_status ph_depth_new(struct ph_depth **out, const struct ph_depth_options *options)
 {
-	struct ph_depth *depth;
+	struct ph_depth *depth = ph_mem_zalloc(options->alloc, 1, sizeof *depth);
 	enum ph_status status;
 
-	if (depth_wanted == 0) {
-		return PH_ERR_INVALID;
-	}
-	depth = ph_mem_zalloc(alloc, 1, sizeof *depth);
 	if (depth == NULL) {
 		return PH_ERR_NOMEM;
 	}
-	depth->depth = depth_wanted;
+	depth->depth = options->depth;
+	depth->since = options->since;
+	depth->relative = options->relative && options->depth > 0;
 	depth->level = 1;
-	status = ph__walk_env_init(&depth->env, source, alloc, limits);
+	depth->last_time = UINT64_MAX;
+	depth->slop = 1;
+	status = ph__walk_env_init(&depth->env, options->source, options->alloc, options->limits);
+	depth->env.maps = options->maps;
 	if (status == PH_OK) {
-		status = ph__states_init(&depth->states, source, alloc);
+		status = ph__states_init(&depth->states, options->source, options->alloc);
 	}
 	if (status != PH_OK) {
 		ph_depth_free(depth);
@@ -99,7 +76,22 @@ enum ph_status ph_depth_want(struct ph_depth *depth, const struct ph_oid *oid)
 	return status == PH_OK ? ph__locs_push(&depth->roots, depth->env.alloc, loc) : status;
 }
 
-enum ph_status ph_depth_boundary(struct ph_depth *depth, const struct ph_oid *oid)
+enum ph_status ph_depth_exclude(struct ph_depth *depth, const struct ph_oid *oid)
+{
+	struct ph_loc loc;
+	enum ph_status status;
+
+	assert(depth->phase == DEPTH_ROOTS && depth->depth == 0);
+	status = find(depth, oid, &loc);
+	if (status == PH_OK) {
+		status = ph__locs_push(&depth->out_roots, depth->env.alloc, loc);
+	}
+	depth->excludes = depth->excludes || status == PH_OK;
+	return status == PH_ERR_NOT_FOUND ? PH_OK : status;
+}
+
+static enum ph_status mark(struct ph_depth *depth, const struct ph_oid *oid, uint8_t bit,
+                           bool *marked)
 {
 	struct ph_loc loc;
 	enum ph_status status;
@@ -107,10 +99,22 @@ enum ph_status ph_depth_boundary(struct ph_depth *depth, const struct ph_oid *oi
 	assert(depth->phase == DEPTH_ROOTS);
 	status = find(depth, oid, &loc);
 	if (status == PH_OK) {
-		*ph__states_at(&depth->states, loc) |= DEPTH_OWN;
-		depth->own = true;
+		*ph__states_at(&depth->states, loc) |= bit;
+		*marked = true;
 	}
 	return status == PH_ERR_NOT_FOUND ? PH_OK : status;
+}
+
+enum ph_status ph_depth_boundary(struct ph_depth *depth, const struct ph_oid *oid)
+{
+	return mark(depth, oid, DEPTH_OWN, &depth->own);
+}
+
+enum ph_status ph_depth_from(struct ph_depth *depth, const struct ph_oid *oid)
+{
+	bool marked;
+
+	return mark(depth, oid, DEPTH_CLIENT, &marked);
 }
 
 /* Puts a commit into a level, unless an earlier one or this has it. */
@@ -129,9 +133,21 @@ static enum ph_status enter(struct ph_depth *depth, struct ph__locs *level, stru
 	return status;
 }
 
+/* A commit that is named, by a want or as one that is out. */
+static enum ph_status begin_at(struct ph_depth *depth, struct ph_loc loc, bool out,
+                               uint32_t *budget)
+{
+	if (depth->depth > 0) {
+		return enter(depth, &depth->here, loc);
+	}
+	return ph__depth_paint(depth, loc, out ? DEPTH_OUT : DEPTH_SEEN, budget);
+}
+
 static enum ph_status step_roots(struct ph_depth *depth, uint32_t *budget)
 {
 	const struct ph_source *source = depth->env.source;
+	bool out = depth->roots.count == 0;
+	struct ph__locs *roots = out ? &depth->out_roots : &depth->roots;
 	struct ph_loc loc;
 	struct ph_loc target;
 	struct ph_oid oid;
@@ -139,18 +155,18 @@ static enum ph_status step_roots(struct ph_depth *depth, uint32_t *budget)
 	enum ph_object_type type;
 	enum ph_status status;
 
-	if (depth->roots.count == 0) {
+	if (roots->count == 0) {
 		depth->phase = DEPTH_WALK;
 		return PH_OK;
 	}
 	ph_budget_spend(budget, 1);
-	loc = depth->roots.items[--depth->roots.count];
+	loc = roots->items[--roots->count];
 	status = source->ops->entry(source, loc, &entry);
 	if (status != PH_OK) {
 		return status;
 	}
 	if (entry.type == PH_OBJ_COMMIT) {
-		return enter(depth, &depth->here, loc);
+		return begin_at(depth, loc, out, budget);
 	}
 	if (entry.type != PH_OBJ_TAG) {
 		return PH_OK;
@@ -159,7 +175,7 @@ static enum ph_status step_roots(struct ph_depth *depth, uint32_t *budget)
 	if (status != PH_OK) {
 		return status == PH_ERR_NOT_FOUND ? PH_ERR_CORRUPT : status;
 	}
-	return ph__locs_push(&depth->roots, depth->env.alloc, target);
+	return ph__locs_push(roots, depth->env.alloc, target);
 }
 
 /* --- The boundary: a heap while it grows, sorted in place when it is whole --- */
@@ -184,7 +200,7 @@ static void sift_down(struct ph_oid *heap, uint32_t count)
 	heap[at] = moved;
 }
 
-static enum ph_status add_found(struct ph_depth *depth, const struct ph_oid *oid)
+enum ph_status ph__depth_found(struct ph_depth *depth, const struct ph_oid *oid)
 {
 	uint32_t at = depth->count;
 
@@ -230,46 +246,70 @@ static enum ph_status step_sort(struct ph_depth *depth, uint32_t *budget)
 
 /* --- The walk --- */
 
-static enum ph_status step_parent(struct ph_depth *depth, uint32_t *budget)
+enum ph_status ph__depth_parent(struct ph_depth *depth, struct ph_loc *out, uint32_t *budget)
 {
 	struct ph_oid oid;
-	struct ph_loc loc;
-	enum ph_status status = ph__parents_next(&depth->parents, &depth->env, &oid);
+	enum ph_status status = ph__parents_next(&depth->parents, &depth->env, out, &oid, budget);
 
 	if (status == PH_END) {
 		depth->spreading = false;
-		return PH_OK;
+		return PH_END;
 	}
-	status = ph__walk_find(&depth->env, &oid, &loc, budget);
+	return status == PH_ERR_NOT_FOUND ? PH_ERR_CORRUPT : status;
+}
+
+enum ph_status ph__depth_spread(struct ph_depth *depth, const struct ph__commit *commit,
+                                uint32_t *budget)
+{
+	enum ph_status status = ph__parents_start(&depth->parents, &depth->env, commit, budget);
+
+	depth->spreading = true;
+	return status == PH_ERR_INVALID ? PH_ERR_CORRUPT : status;
+}
+
+static enum ph_status step_parent(struct ph_depth *depth, uint32_t *budget)
+{
+	struct ph_loc loc;
+	enum ph_status status = ph__depth_parent(depth, &loc, budget);
+
 	if (status != PH_OK) {
-		return status == PH_ERR_NOT_FOUND ? PH_ERR_CORRUPT : status;
+		return status == PH_END ? PH_OK : status;
 	}
 	return enter(depth, &depth->beyond, loc);
+}
+
+/* Whether a commit at this level is the last of its line. */
+static bool is_last(struct ph_depth *depth, uint8_t state)
+{
+	/* Levels come one by one, so the first that is met is the nearest. */
+	if (depth->relative && (state & DEPTH_CLIENT) != 0) {
+		depth->relative = false;
+		depth->depth += depth->level;
+	}
+	return !depth->relative && depth->depth < PH_DEPTH_INFINITE && depth->level >= depth->depth;
 }
 
 static enum ph_status step_commit(struct ph_depth *depth, struct ph_loc loc, uint32_t *budget)
 {
 	const struct ph_source *source = depth->env.source;
 	uint8_t *state = ph__states_at(&depth->states, loc);
-	bool last = depth->depth < PH_DEPTH_INFINITE && depth->level >= depth->depth;
 	struct ph_entry entry;
 	struct ph__commit commit;
 	enum ph_status status;
 
 	ph_budget_spend(budget, 1);
-	if (last || (*state & DEPTH_OWN) != 0) {
+	if (is_last(depth, *state) || (*state & DEPTH_OWN) != 0) {
 		*state |= DEPTH_BOUNDARY;
 		status = source->ops->entry(source, loc, &entry);
 		if (status == PH_OK && entry.type != PH_OBJ_COMMIT) {
 			status = PH_ERR_CORRUPT;
 		}
-		return status == PH_OK ? add_found(depth, &entry.oid) : status;
+		return status == PH_OK ? ph__depth_found(depth, &entry.oid) : status;
 	}
 	*state |= DEPTH_INSIDE;
 	status = ph__commit_read(&depth->env, loc, &commit, budget);
 	if (status == PH_OK) {
-		status = ph__parents_start(&depth->parents, &depth->env, &commit, budget);
-		depth->spreading = true;
+		status = ph__depth_spread(depth, &commit, budget);
 	}
 	return status == PH_ERR_INVALID ? PH_ERR_CORRUPT : status;
 }
@@ -310,7 +350,10 @@ static enum ph_status step(struct ph_depth *depth, uint32_t *budget)
 	case DEPTH_ROOTS:
 		return step_roots(depth, budget);
 	case DEPTH_WALK:
-		return step_walk(depth, budget);
+		return depth->depth > 0 ? step_walk(depth, budget)
+		                        : ph__depth_list_step(depth, budget);
+	case DEPTH_EDGE:
+		return ph__depth_edge_step(depth, budget);
 	case DEPTH_SORT:
 		return step_sort(depth, budget);
 	case DEPTH_DONE:
@@ -365,7 +408,7 @@ enum ph_status ph_depth_inside(const struct ph_depth *depth, const struct ph_oid
 	if (depth->depth >= PH_DEPTH_INFINITE && !depth->own) {
 		*inside = found;
 	} else {
-		*inside = (state & DEPTH_INSIDE) != 0;
+		*inside = (state & DEPTH_INSIDE) != 0 && !depth->relative;
 	}
 	return status;
 }

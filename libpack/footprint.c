@@ -10,6 +10,7 @@
 #include "pack_in_int.h"
 #include "pack_out_int.h"
 #include "reader_int.h"
+#include "sparse_int.h"
 #include "walk_run_int.h"
 
 #define KIB ((uint64_t)1 << 10)
@@ -79,6 +80,16 @@ uint64_t ph_footprint_walk(const struct ph_limits *limits, uint64_t objects, uin
 	       queue_bytes(objects, tips) + tips_bytes(tips + trees) + SMALL_BYTES;
 }
 
+uint64_t ph_footprint_filter(const struct ph_limits *limits, uint64_t objects,
+                             const struct ph_filter *filter)
+{
+	uint64_t trees = least(objects, object_bytes(limits) / 24);
+
+	/* Names of those trees, too: not longer than the trees they are in. */
+	return ph__walk_filter_bytes(filter, GROWN * trees) + GROWN * object_bytes(limits) / 4 +
+	       ph__sparse_memory_max(PH_FILTER_SPARSE_BYTES_MAX) + PH_FILTER_SPARSE_BYTES_MAX;
+}
+
 uint64_t ph_footprint_pack_out(const struct ph_limits *limits, uint64_t objects)
 {
 	uint64_t segments = least(objects + 64, PH__OUT_SEGMENTS_MAX);
@@ -101,7 +112,7 @@ uint64_t ph_footprint_depth(const struct ph_limits *limits, uint64_t objects, ui
 	uint64_t width = least(tips * 4 + QUEUE_LEAST, tips + objects);
 
 	return objects + reader_bytes(limits, objects) + 2 * tips_bytes(width) +
-	       GROWN * width * sizeof(struct ph_oid) + SMALL_BYTES;
+	       queue_bytes(objects, tips) + GROWN * width * sizeof(struct ph_oid) + SMALL_BYTES;
 }
 
 uint64_t ph_footprint_pack_in(const struct ph_limits *limits, uint64_t objects)

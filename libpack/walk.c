@@ -11,10 +11,12 @@ static void release_work(struct ph_walk *walk)
 	if (walk->env.reader != NULL) {
 		ph__parents_stop(&walk->parents, &walk->env);
 		ph__trees_release(&walk->trees, &walk->env);
+		ph__walk_filter_free(walk);
 		ph__walk_env_release(&walk->env);
 	}
 	ph__queue_release(&walk->queue, walk->env.alloc);
 	ph__locs_release(&walk->roots, walk->env.alloc);
+	ph__walk_maps_release(walk);
 }
 
 enum ph_status ph_walk_new(struct ph_walk **out, const struct ph_walk_options *options)
@@ -30,6 +32,7 @@ enum ph_status ph_walk_new(struct ph_walk **out, const struct ph_walk_options *o
 	walk->last_time = UINT64_MAX;
 	walk->error.what = "";
 	status = ph__walk_env_init(&walk->env, options->source, options->alloc, options->limits);
+	walk->env.maps = options->maps;
 	if (status == PH_OK) {
 		status = ph__states_init(&walk->states, options->source, options->alloc);
 	}
@@ -37,11 +40,16 @@ enum ph_status ph_walk_new(struct ph_walk **out, const struct ph_walk_options *o
 		status = ph__trees_init(&walk->trees, &walk->env,
 		                        walk->states.base[walk->states.packs]);
 	}
+	walk->trees.skip_blobs = walk->filter.kind == PH_FILTER_BLOB_NONE;
+	if (status == PH_OK && walk->filter.count > 0 && !walk->trees.skip_blobs) {
+		status = ph__walk_filter_new(walk);
+	}
 	if (status != PH_OK) {
 		ph_walk_free(walk);
 		return status;
 	}
-	walk->trees.skip_blobs = walk->filter.kind == PH_FILTER_BLOB_NONE;
+	walk->maps.fit = options->maps != NULL && options->maps->count > 0 &&
+	                 ph_filter_by_object(&walk->filter);
 	*out = walk;
 	return PH_OK;
 }
@@ -93,6 +101,8 @@ enum ph_status ph_walk_graft(struct ph_walk *walk, const struct ph_oid *oid)
 	status = source->ops->find(source, oid, &loc);
 	if (status == PH_OK) {
 		*ph__states_at(&walk->states, loc) |= WALK_GRAFT;
+		/* Bitmaps know nothing of it. */
+		walk->maps.fit = false;
 	}
 	/* A boundary that the source does not know is never met. */
 	return status == PH_ERR_NOT_FOUND ? PH_OK : status;
@@ -146,5 +156,16 @@ void ph_walk_select(struct ph_walk *walk, struct ph_loc loc)
 	assert(walk->phase == WALK_DONE);
 	if ((*state & (WALK_SELECTED | WALK_HAD)) == 0) {
 		ph__walk_select(walk, state, 0);
+	}
+}
+
+void ph_walk_deselect(struct ph_walk *walk, struct ph_loc loc)
+{
+	uint8_t *state = ph__states_at(&walk->states, loc);
+
+	assert(walk->phase == WALK_DONE);
+	if ((*state & WALK_SELECTED) != 0) {
+		*state &= (uint8_t)~WALK_SELECTED;
+		walk->count--;
 	}
 }

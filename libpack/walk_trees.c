@@ -87,6 +87,14 @@ static bool same_id(const struct ph_oid *a, const struct ph_oid *b)
 	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3])) == 0;
 }
 
+bool ph__trees_seen(const struct ph__trees *trees, const struct ph__tree_item *item)
+{
+	size_t slot = slot_of(trees, &item->oid);
+
+	return same_id(&trees->cache[slot], &item->oid) &&
+	       trees->cache_types[slot] == (uint8_t)item->type;
+}
+
 void ph__trees_done(struct ph__trees *trees, const struct ph__tree_item *item)
 {
 	size_t slot = slot_of(trees, &item->oid);
@@ -99,7 +107,7 @@ void ph__trees_done(struct ph__trees *trees, const struct ph__tree_item *item)
  * What a mode says. As in git, what is neither a file, a symlink nor a directory names a commit of
  * another repository, and nothing is looked for.
  */
-static enum ph_object_type type_of(uint32_t mode)
+enum ph_object_type ph__tree_mode_type(uint32_t mode)
 {
 	switch (mode & 0170000) {
 	case 0040000:
@@ -143,19 +151,14 @@ enum ph_status ph__trees_next(struct ph__trees *trees, struct ph__walk_env *env,
 		}
 	}
 	while ((status = ph_tree_iter_next(&trees->iter, &entry)) == PH_OK) {
-		size_t slot;
-
-		out->type = type_of(entry.mode);
+		out->type = ph__tree_mode_type(entry.mode);
 		if (out->type == PH_OBJ_NONE || (out->type == PH_OBJ_BLOB && trees->skip_blobs)) {
 			continue;
 		}
-		slot = slot_of(trees, &entry.oid);
-		if (same_id(&trees->cache[slot], &entry.oid) &&
-		    trees->cache_types[slot] == (uint8_t)out->type) {
-			continue;
-		}
 		out->oid = entry.oid;
-		return PH_OK;
+		if (!ph__trees_seen(trees, out)) {
+			return PH_OK;
+		}
 	}
 	close_tree(trees, env);
 	return status == PH_END ? PH_AGAIN : PH_ERR_CORRUPT;

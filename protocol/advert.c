@@ -61,15 +61,20 @@ static void put_ref(struct ph__advert *advert, struct ph_session *session, const
 		put_line(advert, session, name, "^{}", &value->peeled);
 }
 
+static bool is_left_out(enum ph_status status)
+{
+	return status == PH_ERR_NOT_FOUND || status == PH_ERR_LIMIT || status == PH_ERR_DENIED;
+}
+
 /* HEAD comes first iff it resolves; only a HEAD that is a symref is told as one. */
 static enum ph_status put_head(struct ph__advert *advert, struct ph_session *session)
 {
 	char target[PH_REF_NAME_MAX + 1];
 	struct ph_ref value;
-	enum ph_status status =
-	        ph_snapshot_resolve(advert->options.snapshot, "HEAD", &value, target);
+	enum ph_status status = ph__visible_resolve(advert->options.snapshot,
+	                                            advert->options.hidden, "HEAD", &value, target);
 
-	if (status == PH_ERR_NOT_FOUND || status == PH_ERR_LIMIT)
+	if (is_left_out(status))
 		return PH_OK;
 	if (status != PH_OK)
 		return status;
@@ -81,20 +86,25 @@ static enum ph_status put_head(struct ph__advert *advert, struct ph_session *ses
 
 static enum ph_status put_next_ref(struct ph__advert *advert, struct ph_session *session)
 {
+	char target[PH_REF_NAME_MAX + 1];
 	struct ph_ref value;
-	enum ph_status status = ph_ref_iter_next(advert->iter, &advert->ref);
+	enum ph_status status =
+	        ph__visible_next(advert->iter, advert->options.hidden, &advert->ref);
 
+	advert->refs += status != PH_END;
+	if (status == PH_AGAIN)
+		return PH_OK;
 	if (status != PH_OK || strncmp(advert->ref.name, "refs/", 5) != 0)
 		return status;
-	advert->refs++;
 	if (!*advert->ref.target) {
 		put_ref(advert, session, advert->ref.name, &advert->ref);
 		return PH_OK;
 	}
-	status = ph_snapshot_resolve(advert->options.snapshot, advert->ref.name, &value, NULL);
+	status = ph__visible_resolve(advert->options.snapshot, advert->options.hidden,
+	                             advert->ref.name, &value, target);
 	if (status == PH_OK)
 		put_ref(advert, session, advert->ref.name, &value);
-	return status == PH_ERR_NOT_FOUND || status == PH_ERR_LIMIT ? PH_OK : status;
+	return is_left_out(status) ? PH_OK : status;
 }
 
 static enum ph_status begin(struct ph__advert *advert, struct ph_session *session)

@@ -12,12 +12,14 @@
  *   shallow <id> LF                        shallow, the repository's own boundary
  *   0000
  *
- * Symrefs show the value of what they name, and are left out when that is unborn.
+ * Symrefs show the value of what they name, and are left out when that is unborn. Hidden refs are
+ * left out, and so are symrefs to them.
  */
 #ifndef PACKHORSE_ADVERT_INT_H
 #define PACKHORSE_ADVERT_INT_H
 
 #include "out_int.h"
+#include "visible_int.h"
 
 #include <packhorse/store.h>
 
@@ -25,6 +27,7 @@
 
 struct ph__advert_options {
 	struct ph_snapshot *snapshot; /* NULL: of a repository that is not there yet, so empty */
+	const struct ph_config_list *hidden; /* refs that are not told of */
 	enum ph_hash_algo algo;
 	bool version1; /* "version 1" comes first */
 	bool head;     /* HEAD first iff it resolves; and the symref capability */
@@ -56,7 +59,7 @@ struct ph__advert {
 	struct ph_ref ref; /* scratch */
 };
 
-/* Copies the options (the capability lists too); snapshot must outlive it. Allocates nothing. */
+/* Copies the options (the capability lists too); snapshot and hidden must outlive it. Allocates nothing. */
 void ph__advert_init(struct ph__advert *advert, const struct ph__advert_options *options);
 /*
  * Writes as much as fits: PH_OK all is written, the flush too; PH_PENDING output is full; PH_AGAIN

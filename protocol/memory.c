@@ -228,6 +228,7 @@ void ph_memory_counts(struct ph_memory *memory, struct ph_memory_counts *out)
 /* About what a member of a set of ids takes, with its slots: see oid_set.c. */
 #define ID_BYTES 64u
 #define IDS_MIN 4096u
+#define WANT_REF_BYTES_MIN (64u << 10)
 /* git sends haves in requests that grow to 16384, and by a tenth more each time after that. */
 #define HAVES_MIN 32768u
 /* A command of a push with a name of usual length, in the session and in its transaction. */
@@ -260,6 +261,9 @@ void ph_limits_for_memory(struct ph_limits *limits, uint64_t bytes)
 	limits->wants_max = at_most32(limits->wants_max, list / ID_BYTES, IDS_MIN);
 	limits->shallows_max = at_most32(limits->shallows_max, list / ID_BYTES, IDS_MIN);
 	limits->haves_max = at_most32(limits->haves_max, list / ID_BYTES, HAVES_MIN);
+	limits->object_infos_max = at_most32(limits->object_infos_max, list / ID_BYTES, IDS_MIN);
+	limits->want_refs_max = at_most32(limits->want_refs_max, list / ID_BYTES, IDS_MIN);
+	limits->want_ref_bytes_max = at_most(limits->want_ref_bytes_max, list, WANT_REF_BYTES_MIN);
 	limits->commands_max =
 	        at_most32(limits->commands_max, 2 * list / COMMAND_BYTES, COMMANDS_MIN);
 }

@@ -33,28 +33,31 @@ void ph__out_delim(struct ph_session *session)
 
 void ph__out_pkt(struct ph_session *session, const void *data, size_t len)
 {
-	uint8_t header[4];
+	size_t band = session->line_band != 0;
+	uint8_t header[BAND_HEADER_BYTES] = {0, 0, 0, 0, session->line_band};
 
-	assert(len <= PH_OUT_LINE_BYTES - 4);
-	ph_pkt_header(header, len);
-	ph__session_put(session, PH_STREAM_OUT, header, 4);
+	assert(len <= PH_OUT_LINE_BYTES - BAND_HEADER_BYTES);
+	ph_pkt_header(header, len + band);
+	ph__session_put(session, PH_STREAM_OUT, header, 4 + band);
 	ph__session_put(session, PH_STREAM_OUT, data, len);
 }
 
 void ph__out_line(struct ph_session *session, const char *format, ...)
 {
-	size_t room;
+	size_t room, header = 4u + (session->line_band != 0);
 	uint8_t *out = ph__session_put_buf(session, PH_STREAM_OUT, &room);
 	va_list args;
 	int len;
 
 	assert(out && room >= PH_OUT_LINE_BYTES);
 	va_start(args, format);
-	len = vsnprintf((char *)out + 4, PH_OUT_LINE_BYTES - 4, format, args);
+	len = vsnprintf((char *)out + header, PH_OUT_LINE_BYTES - header, format, args);
 	va_end(args);
-	assert(len >= 0 && len < (int)PH_OUT_LINE_BYTES - 4);
-	ph_pkt_header(out, (size_t)len);
-	ph__session_put_done(session, PH_STREAM_OUT, (size_t)len + 4);
+	assert(len >= 0 && len < (int)(PH_OUT_LINE_BYTES - header));
+	ph_pkt_header(out, (size_t)len + header - 4);
+	if (session->line_band)
+		out[4] = session->line_band;
+	ph__session_put_done(session, PH_STREAM_OUT, (size_t)len + header);
 }
 
 void ph__out_err(struct ph_session *session, const char *format, ...)
@@ -70,7 +73,10 @@ void ph__out_err(struct ph_session *session, const char *format, ...)
 	for (char *at = text; *at; at++)
 		if ((unsigned char)*at < 0x20 || *at == 0x7f)
 			*at = '?';
-	ph__out_line(session, "ERR %s", text);
+	if (session->line_band)
+		ph__out_band_text(session, PH_BAND_ERROR, "%s", text);
+	else
+		ph__out_line(session, "ERR %s", text);
 }
 
 size_t ph__out_band(struct ph_session *session, enum ph_band band, const void *data, size_t len,

@@ -22,11 +22,17 @@ bool ph__out_ready(struct ph_session *session);
 
 void ph__out_flush(struct ph_session *session); /* 0000 */
 void ph__out_delim(struct ph_session *session); /* 0001 */
-/* A packet of these bytes, at most PH_OUT_LINE_BYTES with its length. */
+/*
+ * A packet of these bytes, at most PH_OUT_LINE_BYTES with its length and band: packets and lines
+ * carry the band byte session->line_band, when there is one (sideband-all).
+ */
 void ph__out_pkt(struct ph_session *session, const void *data, size_t len);
-/* A formatted packet; the text itself is shorter than PH_OUT_LINE_BYTES - 4. Nothing is added. */
+/* A formatted packet; the text itself is shorter than PH_OUT_LINE_BYTES - 5. Nothing is added. */
 void ph__out_line(struct ph_session *session, const char *format, ...) PH_PRINTF(2, 3);
-/* "ERR text", with control bytes of the text made '?'. Cut to 1000 bytes. */
+/*
+ * "ERR text", or the text on band 3 where lines are banded, with control bytes of the text made
+ * '?'. Cut to 1000 bytes, or 900.
+ */
 void ph__out_err(struct ph_session *session, const char *format, ...) PH_PRINTF(2, 3);
 
 /*

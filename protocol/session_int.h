@@ -50,6 +50,7 @@ struct ph_session {
 	bool fed;          /* input or its end came since the last run */
 	bool taken;        /* output was taken since the last run */
 	bool lean;         /* it waits its turn: buffers go as soon as they are empty */
+	uint8_t line_band; /* out_int.h puts lines on this band; 0: on none */
 	int exit_status;
 	uint64_t spent;          /* work units of all runs */
 	uint64_t now_ms, wall_s; /* of this run */

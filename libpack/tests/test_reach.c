@@ -19,7 +19,8 @@ static enum ph_status ask_with(const struct history *h, const struct query *quer
                                const struct ph_alloc *alloc, struct ph_oid *missing)
 {
 	struct ph_reach *reach;
-	enum ph_status status = ph_reach_new(&reach, &h->source.set.source, alloc, &h->limits);
+	enum ph_status status =
+	        ph_reach_new(&reach, &h->source.set.source, alloc, &h->limits, NULL);
 
 	if (status != PH_OK) {
 		return status;
@@ -129,8 +130,9 @@ static void unknown_objects(void **state)
 	history_init(&h, PH_HASH_SHA1);
 	blob = history_blob(&h, 1);
 	history_seal(&h, NULL);
-	assert_int_equal(ph_reach_new(&reach, &h.source.set.source, ph_alloc_libc(), &h.limits),
-	                 PH_OK);
+	assert_int_equal(
+	        ph_reach_new(&reach, &h.source.set.source, ph_alloc_libc(), &h.limits, NULL),
+	        PH_OK);
 	assert_int_equal(ph_reach_tip(reach, &unknown), PH_OK);
 	assert_int_equal(ph_reach_target(reach, &unknown), PH_ERR_NOT_FOUND);
 	assert_int_equal(ph_reach_run(reach, &budget, &missing), PH_OK);
@@ -206,6 +208,50 @@ static void goes_no_further_than_needed(void **state)
 	history_release(&h);
 }
 
+/* Every target is known to be found or not, also when some are not. */
+static void tells_of_each(void **state)
+{
+	struct ph_test_rng rng;
+
+	(void)state;
+	ph_test_rng_init(&rng, 7);
+	for (uint32_t round = 0; round < 20; round++) {
+		struct history h;
+		struct ph_reach *reach;
+		struct ph_oid missing;
+		bool *reached;
+		uint32_t tip;
+		enum ph_status status;
+
+		history_init(&h, round % 2 == 0 ? PH_HASH_SHA1 : PH_HASH_SHA256);
+		history_random(&h, &rng, 30, round % 3 == 0);
+		history_seal(&h, &rng);
+		tip = h.commits[ph_test_rng_below(&rng, h.commit_count)];
+		reached = calloc(h.count, sizeof *reached);
+		assert_non_null(reached);
+		history_closure(&h, tip, NULL, reached);
+		assert_int_equal(ph_reach_new(&reach, &h.source.set.source, ph_alloc_libc(),
+		                              &h.limits, NULL),
+		                 PH_OK);
+		assert_int_equal(ph_reach_tip(reach, &h.nodes[tip].oid), PH_OK);
+		for (uint32_t i = 0; i < h.count; i++) {
+			assert_int_equal(ph_reach_target(reach, &h.nodes[i].oid), PH_OK);
+		}
+		do {
+			uint32_t budget = 5;
+
+			status = ph_reach_run(reach, &budget, &missing);
+		} while (status == PH_AGAIN);
+		assert_true(status == PH_OK || status == PH_ERR_NOT_FOUND);
+		for (uint32_t i = 0; i < h.count; i++) {
+			assert_int_equal(ph_reach_found(reach, history_loc(&h, i)), reached[i]);
+		}
+		ph_reach_free(reach);
+		free(reached);
+		history_release(&h);
+	}
+}
+
 static void survives_failing_memory(void **state)
 {
 	struct ph_test_rng rng;
@@ -247,6 +293,7 @@ int main(void)
 	        cmocka_unit_test(unknown_objects),
 	        cmocka_unit_test(gaps),
 	        cmocka_unit_test(goes_no_further_than_needed),
+	        cmocka_unit_test(tells_of_each),
 	        cmocka_unit_test(survives_failing_memory),
 	};
 

@@ -520,6 +520,13 @@ static void roots_of_every_type(void **state)
 	ph_walk_select(walk, history_loc(&h, tag));
 	assert_int_equal(ph_walk_count(walk), 2);
 	assert_true(ph_walk_selected(walk, history_loc(&h, tag)));
+	/* Taken out again, it is no base either; what was not in stays so. */
+	ph_walk_deselect(walk, history_loc(&h, tag));
+	ph_walk_deselect(walk, history_loc(&h, tag));
+	ph_walk_deselect(walk, history_loc(&h, tree));
+	assert_int_equal(ph_walk_count(walk), 1);
+	assert_false(ph_walk_selected(walk, history_loc(&h, tag)));
+	assert_false(ph_walk_had(walk, history_loc(&h, tag)));
 	ph_walk_free(walk);
 
 	/* The same object wanted and had is had. */
@@ -762,30 +769,6 @@ static void passes_read_errors_on(void **state)
 	history_release(&h);
 }
 
-static void filters(void **state)
-{
-	static const char *const no[] = {"",
-	                                 "blob",
-	                                 "blob:non",
-	                                 "blob:none ",
-	                                 "blob:limit=0",
-	                                 "tree:0",
-	                                 "combine:blob:none+tree:0",
-	                                 "sparse:oid=x",
-	                                 "BLOB:NONE"};
-	struct ph_filter filter = {PH_FILTER_NONE};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof no / sizeof no[0]; i++) {
-		assert_int_equal(ph_filter_parse(&filter, no[i], strlen(no[i])),
-		                 PH_ERR_UNSUPPORTED);
-		assert_int_equal(filter.kind, PH_FILTER_NONE);
-	}
-	assert_int_equal(ph_filter_parse(&filter, NULL, 0), PH_ERR_UNSUPPORTED);
-	assert_int_equal(ph_filter_parse(&filter, "blob:none", 9), PH_OK);
-	assert_int_equal(filter.kind, PH_FILTER_BLOB_NONE);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -803,7 +786,6 @@ int main(void)
 	        cmocka_unit_test(goes_wide),
 	        cmocka_unit_test(survives_failing_memory),
 	        cmocka_unit_test(passes_read_errors_on),
-	        cmocka_unit_test(filters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,8 @@ static const char usage[] = "usage: repo create NAME [--object-format=sha1|sha25
                             "       repo list\n"
                             "       repo head NAME [BRANCH]\n"
                             "       repo delete NAME\n"
+                            "       repo config NAME [--add|--unset] [KEY [VALUE]]\n"
+                            "       config [--add|--unset] [KEY [VALUE]]\n"
                             "       help\n";
 
 static const char help[] =
@@ -26,6 +28,15 @@ static const char help[] =
         "        Shows what HEAD names, or sets it: the branch that a clone checks out.\n"
         "repo delete NAME\n"
         "        Deletes a repository with all it holds, at once.\n"
+        "repo config NAME [KEY]\n"
+        "        Shows a repository's configuration, or the values of one key, named as in\n"
+        "        git-config(1).\n"
+        "repo config NAME KEY VALUE\n"
+        "        Sets a key. With --add before KEY, gives it one more value (hideRefs, ...).\n"
+        "repo config NAME --unset KEY [VALUE]\n"
+        "        Takes a key, or one of its values, away.\n"
+        "config ...\n"
+        "        The same for the server: what holds where a repository says nothing else.\n"
         "help\n"
         "        This text.\n";
 /* Only where an owner can end the machine. */
@@ -59,7 +70,7 @@ static void complain(struct admin *admin, const char *text)
 	ph__session_put(&admin->session, PH_STREAM_ERR, text, len < room ? len : room);
 }
 
-static enum ph_step fail_usage(struct admin *admin, const char *what, const char *word)
+enum ph_step ph__admin_usage(struct admin *admin, const char *what, const char *word)
 {
 	char escaped[ADMIN_ESCAPED_BYTES];
 
@@ -364,9 +375,9 @@ static enum ph_step start_repo(struct admin *admin, const struct command *comman
 	if (command->words_max)
 		wrong = read_repo(admin, command->words_max, command->format, &word);
 	else if (admin->argc > 2)
-		return fail_usage(admin, "one word too many", admin->argv[2]);
+		return ph__admin_usage(admin, "one word too many", admin->argv[2]);
 	if (wrong)
-		return fail_usage(admin, wrong, word);
+		return ph__admin_usage(admin, wrong, word);
 	admin->step = command->step;
 	return PH_STEP_AGAIN;
 }
@@ -376,9 +387,27 @@ static enum ph_step start_shutdown(struct admin *admin)
 	if (admin->session.service.permission < PH_PERM_OWNER)
 		return deny(admin);
 	if (admin->argc > 1)
-		return fail_usage(admin, "one word too many", admin->argv[1]);
+		return ph__admin_usage(admin, "one word too many", admin->argv[1]);
 	admin->step = run_shutdown;
 	return PH_STEP_AGAIN;
+}
+
+static enum ph_step start_config(struct admin *admin, unsigned at)
+{
+	if (admin->session.service.permission < PH_PERM_OWNER)
+		return deny(admin);
+	return ph__admin_config(admin, at);
+}
+
+static enum ph_step start_repo_config(struct admin *admin)
+{
+	const char *word = admin->argc > 2 ? admin->argv[2] : "";
+
+	if (admin->argc == 2)
+		return ph__admin_usage(admin, "the name of a repository is missing", "");
+	if (ph_repo_name_canonical(admin->repo, word, strlen(word)) != PH_OK)
+		return ph__admin_usage(admin, "not a name for a repository", word);
+	return start_config(admin, 3);
 }
 
 /* The first step finds out which command it is. */
@@ -390,21 +419,25 @@ static enum ph_step start(struct admin *admin, uint32_t *budget)
 		return ph__admin_end(admin, 1);
 	}
 	if (admin->argc == 0)
-		return fail_usage(admin, "a command is missing", "");
+		return ph__admin_usage(admin, "a command is missing", "");
 	if (strcmp(admin->argv[0], "help") == 0 && admin->argc == 1) {
 		admin->step = run_help;
 		return PH_STEP_AGAIN;
 	}
 	if (strcmp(admin->argv[0], "shutdown") == 0 && admin->session.service.shutdown)
 		return start_shutdown(admin);
+	if (strcmp(admin->argv[0], "config") == 0)
+		return start_config(admin, 1);
 	if (strcmp(admin->argv[0], "repo") != 0)
-		return fail_usage(admin, "no such command", admin->argv[0]);
+		return ph__admin_usage(admin, "no such command", admin->argv[0]);
 	if (admin->argc == 1)
-		return fail_usage(admin, "repo what", "");
+		return ph__admin_usage(admin, "repo what", "");
+	if (strcmp(admin->argv[1], "config") == 0)
+		return start_repo_config(admin);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(admin->argv[1], commands[i].word) == 0)
 			return start_repo(admin, &commands[i]);
-	return fail_usage(admin, "no such command", admin->argv[1]);
+	return ph__admin_usage(admin, "no such command", admin->argv[1]);
 }
 
 /* ---- the session ---- */
@@ -429,6 +462,7 @@ static void admin_free(struct ph_session *session)
 	ph_ref_iter_free(admin->refs);
 	ph_txn_free(admin->txn);
 	ph_snapshot_release(admin->snapshot);
+	ph_mem_free(session->service.alloc, admin->config);
 	ph_mem_free(session->service.alloc, admin->text);
 	ph__session_release(session);
 }

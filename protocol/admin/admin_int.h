@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An owner command while it runs: its words, and what its steps share. admin.c reads the words and
- * runs what changes a repository; admin_list.c lists them.
+ * runs what changes a repository; admin_list.c lists them; admin_config.c is their configuration.
  */
 #ifndef PACKHORSE_ADMIN_INT_H
 #define PACKHORSE_ADMIN_INT_H
 
 #include "commit_int.h"
+#include "config_int.h"
 #include "out_int.h"
 #include "session_int.h"
 
@@ -32,6 +33,8 @@ struct admin {
 	char repo[PH_REPO_NAME_MAX + 1];
 	char branch[PH_REF_NAME_MAX + 1]; /* full name, or "" */
 	enum ph_hash_algo algo;
+	char key[PH_CONFIG_KEY_MAX + 1];
+	struct ph__config_change change; /* of the configuration; key NULL: all is listed */
 
 	/* What is under way. */
 	struct ph_txn *txn;
@@ -39,6 +42,10 @@ struct admin {
 	struct ph_snapshot *snapshot;
 	struct ph_ref_iter *refs;
 	uint64_t ref_count;
+	char *config; /* the text that is read or changed; NULL for none */
+	size_t config_len;
+	char *config_at; /* the line to print next */
+	unsigned tries;
 };
 
 /* Ends the command with this status. */
@@ -50,6 +57,11 @@ enum ph_step ph__admin_fail(struct admin *admin, enum ph_status status);
 /* Control bytes, of C1 too, as \xNN. out has ADMIN_ESCAPED_BYTES. Returns out. */
 char *ph__admin_escape(char *out, const char *text);
 
+/* What is wrong with the words, and the usage. */
+enum ph_step ph__admin_usage(struct admin *admin, const char *what, const char *word);
+
+/* Reads the words of config from this one on; the repository's name, if any, was read. */
+enum ph_step ph__admin_config(struct admin *admin, unsigned at);
 enum ph_step ph__admin_list(struct admin *admin, uint32_t *budget);
 
 #endif

@@ -125,6 +125,14 @@ static enum ph_status prepare_checks(struct receive *r)
 	return ph_reader_new(&r->reader, ph_txn_source(r->txn), service->alloc, service->limits);
 }
 
+static enum ph_status check(struct receive *r, struct receive_command *c)
+{
+	if (!c->deletes)
+		return check_update(r, c);
+	check_delete(r, c);
+	return PH_OK;
+}
+
 static enum ph_step checked(struct receive *r)
 {
 	bool failed = false;
@@ -142,22 +150,23 @@ static enum ph_step checked(struct receive *r)
 
 enum ph_step ph__receive_check(struct receive *r, uint32_t *budget)
 {
-	if (r->at == 0) {
+	if (r->at == 0 && !r->forward) {
 		enum ph_status status = prepare_checks(r);
 
 		if (status != PH_OK)
 			return ph__receive_die_status(r, status);
 	}
 	while (r->at < r->count) {
-		struct receive_command *c = &r->commands[r->at++];
+		struct receive_command *c = &r->commands[r->at];
 		enum ph_status status = PH_OK;
 
-		if (!receive_live(c))
-			continue;
-		if (c->deletes)
-			check_delete(r, c);
-		else
-			status = check_update(r, c);
+		if (receive_live(c))
+			status = ph__receive_deny(r, c, budget);
+		if (status == PH_AGAIN)
+			return PH_STEP_AGAIN;
+		r->at++;
+		if (status == PH_OK && receive_live(c))
+			status = check(r, c);
 		if (status == PH_ERR_NOMEM)
 			return ph__receive_die_status(r, status);
 		if (status != PH_OK)

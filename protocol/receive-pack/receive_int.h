@@ -3,8 +3,8 @@
  * One push: what its phases share. Each phase is a file: the session itself and its advertisement
  * (receive_pack.c), commands (receive_commands.c), the wait for memory (receive_admit.c), the pack
  * (receive_unpack.c), the proof that what is new is connected (receive_connect.c, receive_tips.c),
- * checks of every command (receive_check.c), the transaction's end (receive_commit.c), and the
- * report (receive_report.c).
+ * checks of every command (receive_check.c, receive_deny.c), the transaction's end
+ * (receive_commit.c), and the report (receive_report.c).
  *
  * A phase's function works a little and returns what it needs next. It moves on by setting phase
  * and returning PH_STEP_AGAIN.
@@ -18,6 +18,7 @@
 #include "out_int.h"
 #include "session_int.h"
 
+#include <packhorse/config.h>
 #include <packhorse/pack_in.h>
 #include <packhorse/pkt.h>
 #include <packhorse/reader.h>
@@ -106,7 +107,8 @@ struct receive {
 	int version;
 	char repo[PH_REPO_NAME_MAX + 1];
 	enum ph_hash_algo algo;
-	bool creates; /* the repository is not there (yet) */
+	bool creates;            /* the repository is not there (yet) */
+	struct ph_config config; /* as it was when the session began */
 
 	struct ph_snapshot *snapshot; /* NULL when it creates; what was advertised, then the base */
 	struct ph__advert advert;
@@ -140,6 +142,7 @@ struct receive {
 	struct receive_connect connect;
 	struct receive_tips tips;
 	struct ph_reader *reader;
+	struct ph_reach *forward; /* whether a branch moves forward; NULL: none is looked at */
 	char head[PH_REF_NAME_MAX + 1]; /* the branch HEAD names, or "" */
 	bool head_staged, log_begun;
 	struct ph__commit commit;
@@ -212,6 +215,12 @@ enum ph_status ph__receive_tips_begin(struct receive *r);
 bool ph__receive_tips(struct receive *r, uint32_t *budget);
 /* Gives it up, unless it is complete. Before the pack is dropped, or the transaction freed. */
 void ph__receive_tips_release(struct receive *r);
+/*
+ * Refuses a command that the configuration does not allow. PH_AGAIN: budget spent, call it again;
+ * others are failures of ours.
+ */
+enum ph_status ph__receive_deny(struct receive *r, struct receive_command *c, uint32_t *budget);
+void ph__receive_deny_release(struct receive *r);
 enum ph_step ph__receive_check(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_stage(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_prepare(struct receive *r);

@@ -63,8 +63,10 @@ void ph__receive_say(struct receive *r, const char *format, ...)
 
 void ph__receive_keepalive(struct receive *r)
 {
-	uint32_t every_ms = r->session.service.limits->keepalive_ms;
+	uint64_t every_ms = r->session.service.limits->keepalive_ms;
 
+	if (r->config.receive_keepalive_s != PH_CONFIG_UNSET)
+		every_ms = (uint64_t)r->config.receive_keepalive_s * 1000;
 	if (!r->side_band || every_ms == 0)
 		return;
 	if (r->session.now_ms - r->spoke_at_ms >= every_ms) {
@@ -118,6 +120,7 @@ static void advert_begin(struct receive *r)
 	        "report-status delete-refs side-band-64k quiet atomic ofs-delta";
 	char agent[AGENT_BYTES], tail[AGENT_BYTES + 8], caps[PH_ADVERT_CAPS_MAX];
 	struct ph__advert_options options = {.snapshot = r->snapshot,
+	                                     .hidden = &r->config.hide_receive,
 	                                     .algo = r->algo,
 	                                     .version1 = r->version == 1,
 	                                     .shallow = true,
@@ -153,6 +156,9 @@ static enum ph_step open_repository(struct receive *r)
 	} else {
 		r->algo = r->snapshot->algo;
 	}
+	status = ph_config_load(&r->config, service->store, r->snapshot, service->alloc);
+	if (status != PH_OK)
+		return ph__receive_die_status(r, status);
 	advert_begin(r);
 	r->phase = RECEIVE_ADVERTISE;
 	return PH_STEP_AGAIN;
@@ -228,6 +234,7 @@ static enum ph_step step(struct ph_session *session, uint32_t *budget)
 void ph__receive_drop_work(struct receive *r)
 {
 	ph__receive_connect_release(r);
+	ph__receive_deny_release(r);
 	ph_reader_free(r->reader);
 	ph_pack_in_free(r->pack_in);
 	ph__receive_tips_release(r);
@@ -246,6 +253,7 @@ static void receive_free(struct ph_session *session)
 
 	ph__receive_drop_work(r);
 	ph__advert_release(&r->advert);
+	ph_config_release(&r->config, alloc);
 	ph_snapshot_release(r->snapshot);
 	ph_mem_free(alloc, r->commands);
 	ph_mem_free(alloc, r->names);

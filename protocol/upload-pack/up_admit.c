@@ -38,13 +38,19 @@ static uint64_t reckon(const struct ph__up *up)
 	        objects_of(ph_snapshot_source(up->tips_now && up->now ? up->now : up->seen));
 	/* A boundary that opens makes its parents wants. */
 	uint64_t tips = (uint64_t)request->wants.count + request->haves.count +
-	                3 * (uint64_t)request->shallows.count;
+	                request->nots.count + 3 * (uint64_t)request->shallows.count;
 	uint64_t work = larger(ph_footprint_walk(limits, objects, tips),
 	                       ph_footprint_pack_out(limits, objects));
 
+	if (request->filter.count)
+		work += ph_footprint_filter(limits, objects, &request->filter);
 	if (up->version < 2 || request->haves.count)
 		work = larger(work, ph_footprint_cut(limits, objects, tips));
-	if (request->depth || request->shallows.count)
+	/* Which haves count is known to the end of the negotiation. */
+	if (up->config.hide_upload.count)
+		work = larger(work, ph_footprint_cut(limits, objects, tips) +
+		                            ph_footprint_walk(limits, objects, tips));
+	if (ph__up_deepens(request) || request->shallows.count)
 		work = larger(work, ph_footprint_depth(limits, objects, tips)) + objects;
 	return PH_ADMISSION_SESSION_BYTES + PH_ADMISSION_OUTSIDE_BYTES + tips * PH__UP_TIP_BYTES +
 	       work;

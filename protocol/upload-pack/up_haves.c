@@ -15,13 +15,6 @@ static enum ph_step negotiation_failed(struct ph__up *up, enum ph_status status)
 	return ph__up_fail_status(up, status, "negotiating");
 }
 
-static enum ph_status find(const struct ph__up *up, const struct ph_oid *oid)
-{
-	struct ph_loc loc;
-
-	return up->source->ops->find(up->source, oid, &loc);
-}
-
 static void ack(struct ph__up *up, const struct ph_oid *oid, const char *what)
 {
 	char hex[PH_OID_HEX_MAX + 1];
@@ -36,24 +29,31 @@ static void nak(struct ph__up *up)
 
 /* ---- protocols 0 and 1 ---- */
 
-/* What follows a flush, once it is known whether the server is ready. */
-static void flush_answer(struct ph__up *up, bool ready)
+/*
+ * What follows a flush, once it is known whether the server is ready. A client that said "no-done"
+ * takes the pack then, without asking for it; it is not offered, but git too does what it says.
+ */
+static enum ph_step flush_answer(struct ph__up *up, bool ready)
 {
+	up->said_ready |= ready;
 	if (ready)
 		ack(up, &up->last_common, " ready");
-	if (up->request.haves.count == 0 || up->request.multi_ack_detailed)
+	if (up->request.haves.count == 0 || up->request.ack_mode != PH__ACK_ONCE)
 		nak(up);
 	up->got_common = up->got_other = false;
+	if (!up->request.no_done || !up->said_ready)
+		return ph__up_go(up, PH__UP_HAVES);
+	ack(up, &up->last_common, "");
+	return ph__up_go(up, PH__UP_PACK_BEGIN);
 }
 
 static enum ph_step have_flush(struct ph__up *up)
 {
-	if (up->request.multi_ack_detailed && up->got_common && !up->got_other) {
+	if (up->request.ack_mode == PH__ACK_DETAILED && up->got_common && !up->got_other) {
 		up->cut_at_flush = true;
 		return ph__up_go(up, PH__UP_CUT);
 	}
-	flush_answer(up, false);
-	return PH_STEP_AGAIN;
+	return flush_answer(up, false);
 }
 
 /* Without multi_ack the first common one is acknowledged, and then nothing until "done". */
@@ -68,8 +68,10 @@ static enum ph_step have_common(struct ph__up *up, const struct ph_oid *oid)
 	haves->marks[ph__oid_set_find(haves, oid)] |= COMMON;
 	up->got_common = true;
 	up->last_common = *oid;
-	if (up->request.multi_ack_detailed)
+	if (up->request.ack_mode == PH__ACK_DETAILED)
 		ack(up, oid, " common");
+	else if (up->request.ack_mode == PH__ACK_MULTI)
+		ack(up, oid, " continue");
 	else if (first)
 		ack(up, oid, "");
 	return PH_STEP_AGAIN;
@@ -81,25 +83,33 @@ static enum ph_step have_line(struct ph__up *up, const char *text, size_t len)
 	const char *rest;
 	size_t rest_len;
 	struct ph_oid oid;
-	enum ph_status status;
 	char show[128];
 
 	if (!ph__up_oid(up, &oid, text, len, &rest, &rest_len) || rest_len)
 		return ph__up_fail(up, PH__SAY_STDERR,
-		                   "git upload-pack: expected object ID, got '%s'",
+		                   "git upload-pack: expected SHA1 object, got '%s'",
 		                   ph__up_show(show, text, len));
 	if (up->request.have_lines++ >= max)
-		return ph__up_fail(up, PH__SAY_ERR, "upload-pack: too many haves (at most %lu)",
-		                   (unsigned long)max);
-	status = find(up, &oid);
+		return ph__up_too_many(up, "haves", "haves_max", max);
+	up->asked = oid;
+	return ph__up_go(up, PH__UP_HAVE);
+}
+
+/* The line that was read last, which may have to be looked for in slices. */
+enum ph_step ph__up_have(struct ph__up *up, uint32_t *budget)
+{
+	enum ph_status status = ph__up_find_now(up, &up->asked, budget);
+
+	if (status == PH_AGAIN)
+		return PH_STEP_AGAIN;
+	ph__up_go(up, PH__UP_HAVES);
 	if (status == PH_OK)
-		return have_common(up, &oid);
+		return have_common(up, &up->asked);
 	if (status != PH_ERR_NOT_FOUND)
 		return negotiation_failed(up, status);
 	up->got_other = true;
-	if (!up->request.multi_ack_detailed || up->request.haves.count == 0)
+	if (up->request.ack_mode == PH__ACK_ONCE || up->request.haves.count == 0)
 		return PH_STEP_AGAIN;
-	up->asked = oid;
 	up->cut_at_flush = false;
 	return ph__up_go(up, PH__UP_CUT);
 }
@@ -108,7 +118,7 @@ static enum ph_step have_done(struct ph__up *up)
 {
 	if (up->request.haves.count == 0)
 		nak(up);
-	else if (up->request.multi_ack_detailed)
+	else if (up->request.ack_mode != PH__ACK_ONCE)
 		ack(up, &up->last_common, "");
 	return ph__up_go(up, PH__UP_PACK_BEGIN);
 }
@@ -125,7 +135,7 @@ static enum ph_step have_pkt(struct ph__up *up, const struct ph_pkt *pkt)
 		return have_line(up, rest, len);
 	if (ph_pkt_is(pkt, "done"))
 		return have_done(up);
-	return ph__up_fail(up, PH__SAY_STDERR, "git upload-pack: expected object ID list, got '%s'",
+	return ph__up_fail(up, PH__SAY_STDERR, "git upload-pack: expected SHA1 list, got '%s'",
 	                   ph__up_show(show, pkt->data, pkt->len));
 }
 
@@ -152,7 +162,8 @@ enum ph_step ph__up_v2_haves(struct ph__up *up, uint32_t *budget)
 	struct ph__oid_set *haves = &up->request.haves;
 
 	for (; up->cursor<haves->count && * budget> 0; up->cursor++) {
-		enum ph_status status = find(up, &haves->oids[up->cursor]);
+		struct ph_loc loc;
+		enum ph_status status = ph__up_find(up, &haves->oids[up->cursor], &loc);
 
 		ph_budget_spend(budget, 1);
 		if (status == PH_OK) {
@@ -195,8 +206,11 @@ enum ph_step ph__up_v2_acks(struct ph__up *up, uint32_t *budget)
 			return acks_end(up, false);
 		if (haves->marks[up->cursor] & COMMON)
 			ack(up, &haves->oids[up->cursor], "");
-		if (++up->cursor == haves->count)
-			return ph__up_go(up, PH__UP_CUT);
+		if (++up->cursor < haves->count)
+			continue;
+		if (up->request.wait_for_done)
+			return acks_end(up, false);
+		return ph__up_go(up, PH__UP_CUT);
 	}
 	return PH_STEP_AGAIN;
 }
@@ -233,7 +247,8 @@ static enum ph_status cut_feed(struct ph__up *up, uint32_t *budget)
 
 	if (!up->cut) {
 		up->cut_wants = up->cut_opened = up->cut_haves = 0;
-		status = ph_cut_new(&up->cut, up->source, service->alloc, service->limits);
+		status = ph_cut_new(&up->cut, up->source, service->alloc, service->limits,
+		                    &up->maps.maps);
 	}
 	if (status == PH_OK)
 		status = cut_give(up, &request->wants, &up->cut_wants, budget);
@@ -261,8 +276,12 @@ enum ph_step ph__up_cut(struct ph__up *up, uint32_t *budget)
 	if (up->version == 2)
 		return acks_end(up, ready);
 	if (up->cut_at_flush)
-		flush_answer(up, ready);
-	else if (ready)
+		return flush_answer(up, ready);
+	if (ready && up->request.ack_mode == PH__ACK_DETAILED) {
+		up->said_ready = true;
 		ack(up, &up->asked, " ready");
+	} else if (ready) {
+		ack(up, &up->asked, " continue");
+	}
 	return ph__up_go(up, PH__UP_HAVES);
 }

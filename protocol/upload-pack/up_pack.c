@@ -24,6 +24,8 @@ static void spoke(struct ph__up *up)
 {
 	uint64_t keepalive = up->session.service.limits->keepalive_ms;
 
+	if (up->config.upload_keepalive_s != PH_CONFIG_UNSET)
+		keepalive = (uint64_t)up->config.upload_keepalive_s * 1000;
 	up->spoke_at_ms = up->session.now_ms;
 	if (up->request.band_max && keepalive && up->spoke_at_ms < PH_NO_DEADLINE - keepalive)
 		up->session.deadline_ms = up->spoke_at_ms + keepalive;
@@ -60,7 +62,10 @@ enum ph_step ph__up_pack_begin(struct ph__up *up, uint32_t *budget)
 	/* Negotiation is over; its memory is better used by the walk. */
 	ph_cut_free(up->cut);
 	up->cut = NULL;
-	if (up->version == 2)
+	ph_reach_free(up->known);
+	up->known = NULL;
+	/* What comes from elsewhere is known behind the walk, and said before the pack. */
+	if (up->version == 2 && !*up->request.uri_protocols)
 		ph__out_line(&up->session, "packfile\n");
 	up->pack_phase = true;
 	up->filled = 0;
@@ -80,6 +85,7 @@ enum ph_step ph__up_walk_begin(struct ph__up *up)
 	        .alloc = service->alloc,
 	        .limits = service->limits,
 	        .filter = up->request.filter,
+	        .maps = &up->maps.maps,
 	};
 	enum ph_status status = ph_walk_new(&up->walk, &options);
 
@@ -174,6 +180,11 @@ enum ph_step ph__up_walk_tips(struct ph__up *up, uint32_t *budget)
 	return PH_STEP_AGAIN;
 }
 
+static enum ph_step selected(struct ph__up *up)
+{
+	return ph__up_go(up, *up->request.uri_protocols ? PH__UP_PACKFILE_URIS : PH__UP_PACK);
+}
+
 enum ph_step ph__up_walk(struct ph__up *up, uint32_t *budget)
 {
 	enum ph_status status;
@@ -184,7 +195,7 @@ enum ph_step ph__up_walk(struct ph__up *up, uint32_t *budget)
 		return PH_STEP_AGAIN;
 	if (status != PH_OK)
 		return pack_failed(up, status);
-	return ph__up_go(up, up->request.include_tag ? PH__UP_TAGS : PH__UP_PACK);
+	return up->request.include_tag ? ph__up_go(up, PH__UP_TAGS) : selected(up);
 }
 
 /* ---- include-tag ---- */
@@ -227,11 +238,13 @@ static enum ph_status next_tag(struct ph__up *up)
 	if (!up->iter)
 		status = ph_snapshot_refs(up->use, "refs/tags/", &up->iter);
 	if (status == PH_OK)
-		status = ph_ref_iter_next(up->iter, &up->ref);
-	if (status != PH_OK)
+		status = ph__visible_next(up->iter, &up->config.hide_upload, &up->ref);
+	if (status < 0 || status == PH_END)
 		return status;
 	if (strncmp(up->ref.name, "refs/tags/", 10) != 0)
 		return PH_END;
+	if (status == PH_AGAIN)
+		return PH_OK;
 	if (*up->ref.target || ph_oid_is_zero(&up->ref.peeled))
 		return PH_OK;
 	status = up->source->ops->find(up->source, &up->ref.peeled, &loc);
@@ -254,7 +267,7 @@ enum ph_step ph__up_tags(struct ph__up *up, uint32_t *budget)
 			up->iter = NULL;
 			ph_reader_free(up->reader);
 			up->reader = NULL;
-			return ph__up_go(up, PH__UP_PACK);
+			return selected(up);
 		}
 		if (status != PH_OK)
 			return pack_failed(up, status);
@@ -330,8 +343,9 @@ static enum ph_status read_banded(struct ph__up *up, uint32_t *budget)
 		up->filled = 0;
 		spoke(up);
 	} else {
-		/* The five bytes of the packet's header stand in front. */
-		ph__session_hold(session, PH_STREAM_OUT, up->filled + 5);
+		/* The five bytes of the packet's header stand in front. Without a byte behind them
+		 * there is nothing to hold: an empty packet may have to go first. */
+		ph__session_hold(session, PH_STREAM_OUT, up->filled ? up->filled + 5 : 0);
 	}
 	return status;
 }

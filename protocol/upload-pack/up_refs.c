@@ -153,23 +153,6 @@ static void put_line(struct ph__up *up, const char *name, const char *target,
 	             symref ? target : "", *peeled ? " peeled:" : "", peeled);
 }
 
-/* The snapshot that the client will see, kept for its fetches. */
-static enum ph_status refresh(struct ph__up *up)
-{
-	struct ph_snapshot *fresh;
-	enum ph_status status = ph_store_snapshot(up->session.service.store, up->repo, &fresh);
-
-	if (status != PH_OK)
-		return status;
-	if (fresh->algo != up->algo) {
-		ph_snapshot_release(fresh);
-		return PH_ERR_NOT_FOUND;
-	}
-	ph_snapshot_release(up->seen);
-	up->seen = fresh;
-	return PH_OK;
-}
-
 enum ph_step ph__up_ls_head(struct ph__up *up, uint32_t *budget)
 {
 	char target[PH_REF_NAME_MAX + 1];
@@ -180,7 +163,8 @@ enum ph_step ph__up_ls_head(struct ph__up *up, uint32_t *budget)
 	ph_budget_spend(budget, 1);
 	if (!ph__out_ready(&up->session))
 		return PH_STEP_OUTPUT;
-	status = refresh(up);
+	/* The snapshot that the client will see is kept for its fetches. */
+	status = ph__up_take(up, &up->seen);
 	if (status == PH_ERR_NOT_FOUND)
 		return ph__up_fail(up, PH__SAY_ERR, "repository '%s' not found", up->repo);
 	if (status != PH_OK)
@@ -189,12 +173,14 @@ enum ph_step ph__up_ls_head(struct ph__up *up, uint32_t *budget)
 	ph__up_go(up, PH__UP_LS_REFS);
 	if (!ph__prefixes_match(&up->request.prefixes, "HEAD"))
 		return PH_STEP_AGAIN;
-	status = ph_snapshot_resolve(up->seen, "HEAD", &value, target);
+	status = ph__visible_resolve(up->seen, &up->config.hide_upload, "HEAD", &value, target);
+	if (status == PH_ERR_DENIED)
+		return PH_STEP_AGAIN;
 	symref = strcmp(target, "HEAD") != 0;
 	if (status == PH_OK)
 		put_line(up, "HEAD", symref ? target : "", &value);
 	else if (status == PH_ERR_NOT_FOUND && symref && up->request.ls_unborn &&
-	         up->request.ls_symrefs)
+	         up->request.ls_symrefs && up->config.unborn != PH_UNBORN_IGNORE)
 		ph__out_line(&up->session, "unborn HEAD symref-target:%s\n", target);
 	else if (status != PH_ERR_NOT_FOUND && status != PH_ERR_LIMIT)
 		return ph__up_fail_status(up, status, "listing refs");
@@ -229,10 +215,13 @@ static enum ph_status put_ref(struct ph__up *up)
 		put_line(up, up->ref.name, "", &up->ref);
 		return PH_OK;
 	}
-	status = ph_snapshot_resolve(up->seen, up->ref.name, &value, target);
+	status = ph__visible_resolve(up->seen, &up->config.hide_upload, up->ref.name, &value,
+	                             target);
 	if (status == PH_OK)
 		put_line(up, up->ref.name, target, &value);
-	return status == PH_ERR_NOT_FOUND || status == PH_ERR_LIMIT ? PH_OK : status;
+	return status == PH_ERR_NOT_FOUND || status == PH_ERR_LIMIT || status == PH_ERR_DENIED
+	               ? PH_OK
+	               : status;
 }
 
 /* One ref; PH_END behind the last. */
@@ -248,10 +237,12 @@ static enum ph_status next_ref(struct ph__up *up)
 		if (status != PH_OK)
 			return status;
 	}
-	status = ph_ref_iter_next(up->iter, &up->ref);
+	status = ph__visible_next(up->iter, &up->config.hide_upload, &up->ref);
+	if (status == PH_AGAIN && begins(up->ref.name, from))
+		return PH_OK;
 	if (status == PH_OK && begins(up->ref.name, from))
 		return put_ref(up);
-	if (status != PH_OK && status != PH_END)
+	if (status < 0)
 		return status;
 	ph_ref_iter_free(up->iter);
 	up->iter = NULL;

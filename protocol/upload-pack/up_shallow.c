@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shallow histories: which commits become the client's boundary with `deepen N`, which of its own
- * boundary it may open, and what it is told of the repository's. What is known here becomes grafts,
- * wants and haves of the walk in up_pack.c.
+ * Shallow histories: which commits become the client's boundary with `deepen` and its kin, which of
+ * its own boundary it may open, and what it is told of the repository's. What is known here becomes
+ * grafts, wants and haves of the walk in up_pack.c.
  */
 #include "up_int.h"
 
@@ -26,7 +26,7 @@ static enum ph_step check_known(struct ph__up *up, uint32_t index)
 	struct ph_entry entry;
 	struct ph_loc loc;
 	char hex[PH_OID_HEX_MAX + 1];
-	enum ph_status status = up->source->ops->find(up->source, oid, &loc);
+	enum ph_status status = ph__up_find(up, oid, &loc);
 
 	if (status == PH_ERR_NOT_FOUND)
 		return PH_STEP_AGAIN;
@@ -50,7 +50,7 @@ static enum ph_step known_end(struct ph__up *up)
 {
 	const struct ph_oid *own;
 	bool own_shallow = own_boundary(up, &own) > 0;
-	bool deepen = up->request.depth > 0;
+	bool deepen = ph__up_deepens(&up->request);
 
 	up->shallow_reply = deepen || (up->version == 2 && (up->shallows_known || own_shallow));
 	if (up->shallow_reply && up->version == 2)
@@ -86,46 +86,64 @@ enum ph_step ph__up_shallow_known(struct ph__up *up, uint32_t *budget)
 static enum ph_status depth_new(struct ph__up *up)
 {
 	const struct ph_service *service = &up->session.service;
-	const struct ph__oid_set *shallows = &up->request.shallows;
+	const struct ph__up_request *request = &up->request;
+	const struct ph__oid_set *shallows = &request->shallows;
+	struct ph_depth_options options = {
+	        .source = up->source,
+	        .alloc = service->alloc,
+	        .limits = service->limits,
+	        .depth = request->depth,
+	        .relative = request->deepen_relative && request->depth < PH_DEPTH_INFINITE,
+	        .since = request->since,
+	        .maps = &up->maps.maps,
+	};
 	const struct ph_oid *own;
 	uint32_t count = own_boundary(up, &own);
-	uint32_t depth = up->request.depth ? up->request.depth : PH_DEPTH_INFINITE;
 	enum ph_status status;
 
 	/* Without an end all there is counts as inside; one that is never met makes it walk, and
 	 * tell what is within reach. */
-	if (depth == PH_DEPTH_INFINITE)
-		depth--;
-	status = ph_depth_new(&up->depth, up->source, service->alloc, service->limits, depth);
+	if (!ph__up_deepens(request) || request->depth == PH_DEPTH_INFINITE)
+		options.depth = PH_DEPTH_INFINITE - 1;
+	status = ph_depth_new(&up->depth, &options);
 	for (uint32_t i = 0; i < count && status == PH_OK; i++)
 		status = ph_depth_boundary(up->depth, &own[i]);
-	/* Who asked for no depth keeps the boundary it has. */
-	for (uint32_t i = 0; i < shallows->count && status == PH_OK && !up->request.depth; i++)
-		if (shallows->marks[i] & PH__SHALLOW_KNOWN)
+	for (uint32_t i = 0; i < shallows->count && status == PH_OK; i++) {
+		if (!(shallows->marks[i] & PH__SHALLOW_KNOWN))
+			continue;
+		/* Who asked for no depth keeps the boundary it has. */
+		if (!ph__up_deepens(request))
 			status = ph_depth_boundary(up->depth, &shallows->oids[i]);
+		else if (options.relative)
+			status = ph_depth_from(up->depth, &shallows->oids[i]);
+	}
 	return status;
 }
 
 /*
- * Where the depth is counted from: the wants; and every ref when all of the client's boundary is to
- * open, for that may lie on branches it does not ask for now. PH_END behind the last.
+ * Where the depth is counted from: the wants; and every ref it may see when all of its boundary is
+ * to open, for that may lie on branches it does not ask for now. And what is left out, when that is
+ * how it is found. PH_END behind the last.
  */
 static enum ph_status next_depth_tip(struct ph__up *up)
 {
 	const struct ph__oid_set *wants = &up->request.wants;
+	const struct ph__oid_set *nots = &up->request.nots;
 	enum ph_status status = PH_OK;
 
 	if (up->cursor < wants->count)
 		return ph_depth_want(up->depth, &wants->oids[up->cursor++]);
+	if (up->cursor - wants->count < nots->count)
+		return ph_depth_exclude(up->depth, &nots->oids[up->cursor++ - wants->count]);
 	if (!up->unshallow_all)
 		return PH_END;
 	if (!up->iter)
 		status = ph_snapshot_refs(up->use, "", &up->iter);
 	if (status == PH_OK)
-		status = ph_ref_iter_next(up->iter, &up->ref);
+		status = ph__visible_next(up->iter, &up->config.hide_upload, &up->ref);
 	if (status == PH_OK && !*up->ref.target)
 		status = ph_depth_want(up->depth, &up->ref.oid);
-	return status;
+	return status == PH_AGAIN ? PH_OK : status;
 }
 
 enum ph_step ph__up_depth(struct ph__up *up, uint32_t *budget)
@@ -153,6 +171,8 @@ enum ph_step ph__up_depth_run(struct ph__up *up, uint32_t *budget)
 
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
+	if (status == PH_ERR_NOT_FOUND)
+		return ph__up_fail(up, PH__SAY_ERR, "no commits selected for shallow requests");
 	if (status != PH_OK)
 		return shallow_failed(up, status);
 	return ph__up_go(up, PH__UP_SHALLOW_LINES);
@@ -253,7 +273,7 @@ enum ph_step ph__up_shallow_done(struct ph__up *up, uint32_t *budget)
 	else if (up->shallow_reply)
 		ph__out_flush(&up->session);
 	if (up->version == 2)
-		return ph__up_go(up, PH__UP_PACK_BEGIN);
+		return ph__up_go(up, PH__UP_WANTED_REFS);
 	if (up->request.wants.count == 0)
 		return ph__up_request_done(up);
 	return ph__up_go(up, PH__UP_HAVES);

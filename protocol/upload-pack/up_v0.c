@@ -9,31 +9,44 @@
 #include <stdio.h>
 #include <string.h>
 
-/* git's order, less what is not built. */
-static const char caps[] = "thin-pack side-band side-band-64k ofs-delta shallow no-progress "
-                           "include-tag multi_ack_detailed";
+/* git's order. */
+static const char caps[] =
+        "multi_ack thin-pack side-band side-band-64k ofs-delta shallow deepen-since deepen-not "
+        "deepen-relative no-progress include-tag multi_ack_detailed";
+
+/* "no-done" is for clients without a connection of their own; see ph__up_haves for who says it. */
+static void advert_begin(struct ph__up *up)
+{
+	const struct ph_config *config = &up->config;
+	char head[PH_ADVERT_CAPS_MAX], tail[PH_ADVERT_CAPS_MAX];
+	struct ph__advert_options options = {
+	        .snapshot = up->seen,
+	        .hidden = &up->config.hide_upload,
+	        .algo = up->algo,
+	        .version1 = up->version == 1,
+	        .head = true,
+	        .peeled = true,
+	        .shallow = true,
+	        .caps = head,
+	        .caps_tail = tail,
+	};
+	bool any = config->allow_any_sha1;
+
+	snprintf(head, sizeof(head), "%s%s%s", caps,
+	         config->allow_tip_sha1 || any ? " allow-tip-sha1-in-want" : "",
+	         config->allow_reachable_sha1 || any ? " allow-reachable-sha1-in-want" : "");
+	snprintf(tail, sizeof(tail), "%s%s%s%sobject-format=%s agent=%s",
+	         config->allow_filter ? "filter " : "", *up->session_id ? "session-id=" : "",
+	         up->session_id, *up->session_id ? " " : "", ph_hash_name(up->algo), up->agent);
+	ph__advert_init(&up->advert, &options);
+}
 
 enum ph_step ph__up_advert(struct ph__up *up, uint32_t *budget)
 {
 	enum ph_status status;
 
-	if (!up->advert.options.snapshot) {
-		char tail[PH_ADVERT_CAPS_MAX];
-		struct ph__advert_options options = {
-		        .snapshot = up->seen,
-		        .algo = up->algo,
-		        .version1 = up->version == 1,
-		        .head = true,
-		        .peeled = true,
-		        .shallow = true,
-		        .caps = caps,
-		        .caps_tail = tail,
-		};
-
-		snprintf(tail, sizeof(tail), "filter object-format=%s agent=%s",
-		         ph_hash_name(up->algo), up->agent);
-		ph__advert_init(&up->advert, &options);
-	}
+	if (!up->advert.options.snapshot)
+		advert_begin(up);
 	status = ph__advert_step(&up->advert, &up->session, budget);
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
@@ -51,6 +64,27 @@ static bool cap(const char *list, size_t len, const char *key)
 	return ph_caps_find(list, len, key, NULL, NULL);
 }
 
+static void want_flags(struct ph__up *up, const char *list, size_t len)
+{
+	struct ph__up_request *request = &up->request;
+
+	request->thin |= cap(list, len, "thin-pack");
+	request->ofs_delta |= cap(list, len, "ofs-delta");
+	request->no_progress |= cap(list, len, "no-progress");
+	request->include_tag |= cap(list, len, "include-tag");
+	request->deepen_relative |= cap(list, len, "deepen-relative");
+	request->no_done |= cap(list, len, "no-done");
+	request->filter_cap |= up->config.allow_filter && cap(list, len, "filter");
+	if (cap(list, len, "multi_ack_detailed"))
+		request->ack_mode = PH__ACK_DETAILED;
+	else if (cap(list, len, "multi_ack"))
+		request->ack_mode = PH__ACK_MULTI;
+	if (cap(list, len, "side-band-64k"))
+		request->band_max = PH_BAND_PAYLOAD_MAX;
+	else if (cap(list, len, "side-band"))
+		request->band_max = PH_BAND_PAYLOAD_MAX_SMALL;
+}
+
 /* git looks at the capabilities of every want line, and so do we; unknown ones are ignored. */
 static enum ph_step want_caps(struct ph__up *up, const char *list, size_t len)
 {
@@ -59,16 +93,9 @@ static enum ph_step want_caps(struct ph__up *up, const char *list, size_t len)
 	size_t name_len;
 	char show[128];
 
-	request->thin |= cap(list, len, "thin-pack");
-	request->ofs_delta |= cap(list, len, "ofs-delta");
-	request->no_progress |= cap(list, len, "no-progress");
-	request->include_tag |= cap(list, len, "include-tag");
-	request->multi_ack_detailed |= cap(list, len, "multi_ack_detailed");
-	request->filter_cap |= cap(list, len, "filter");
-	if (cap(list, len, "side-band-64k"))
-		request->band_max = PH_BAND_PAYLOAD_MAX;
-	else if (cap(list, len, "side-band") && !request->band_max)
-		request->band_max = PH_BAND_PAYLOAD_MAX_SMALL;
+	want_flags(up, list, len);
+	if (ph_caps_find(list, len, "session-id", &name, &name_len))
+		ph__up_session_id(up, name, name_len);
 	if (!ph_caps_find(list, len, "object-format", &name, &name_len))
 		return PH_STEP_AGAIN;
 	request->algo_said = true;
@@ -107,14 +134,14 @@ static enum ph_step want_line(struct ph__up *up, const struct ph_pkt *pkt, const
 		                   "git upload-pack: protocol error, expected to get object ID, "
 		                   "not '%s'",
 		                   ph__up_show(show, pkt->data, pkt->len));
-	return ph__up_add(up, &up->request.wants, &oid, up->session.service.limits->wants_max,
-	                  "wants");
+	return ph__up_add(up, &up->request.wants, &oid, "wants", "wants_max",
+	                  up->session.service.limits->wants_max);
 }
 
 /* Behind the flush: nothing wanted ends it, as ls-remote and an up-to-date fetch do. */
 static enum ph_step wants_end(struct ph__up *up)
 {
-	if (up->request.wants.count == 0 && up->request.depth == 0)
+	if (up->request.wants.count == 0 && !ph__up_deepens(&up->request))
 		return ph__up_request_done(up);
 	up->tips_now = false;
 	return ph__up_go(up, PH__UP_TIPS);

@@ -9,34 +9,127 @@
 #include <stdio.h>
 #include <string.h>
 
+/* ---- capabilities ---- */
+
+/* git's order, in which they are advertised. */
+enum capability {
+	CAP_AGENT,
+	CAP_LS_REFS,
+	CAP_FETCH,
+	CAP_SERVER_OPTION,
+	CAP_OBJECT_FORMAT,
+	CAP_SESSION_ID,
+	CAP_OBJECT_INFO,
+	CAP_BUNDLE_URI,
+	CAPS
+};
+
+static const struct {
+	const char *name;
+	enum ph__command command; /* that it is; NONE: it goes with commands */
+} capabilities[CAPS] = {
+        [CAP_AGENT] = {"agent", PH__COMMAND_NONE},
+        [CAP_LS_REFS] = {"ls-refs", PH__COMMAND_LS_REFS},
+        [CAP_FETCH] = {"fetch", PH__COMMAND_FETCH},
+        [CAP_SERVER_OPTION] = {"server-option", PH__COMMAND_NONE},
+        [CAP_OBJECT_FORMAT] = {"object-format", PH__COMMAND_NONE},
+        [CAP_SESSION_ID] = {"session-id", PH__COMMAND_NONE},
+        [CAP_OBJECT_INFO] = {"object-info", PH__COMMAND_OBJECT_INFO},
+        [CAP_BUNDLE_URI] = {"bundle-uri", PH__COMMAND_BUNDLE_URI},
+};
+
+static bool offered(const struct ph__up *up, enum capability cap)
+{
+	if (cap == CAP_SESSION_ID)
+		return *up->session_id;
+	if (cap == CAP_OBJECT_INFO)
+		return up->config.advertise_object_info;
+	if (cap == CAP_BUNDLE_URI)
+		return up->config.advertise_bundle_uris;
+	return true;
+}
+
+/* What it is advertised with, behind the "="; "" for nothing. */
+static void offer_value(const struct ph__up *up, enum capability cap, char *out, size_t size)
+{
+	const struct ph_config *config = &up->config;
+
+	*out = 0;
+	if (cap == CAP_AGENT)
+		snprintf(out, size, "%s", up->agent);
+	else if (cap == CAP_LS_REFS && config->unborn == PH_UNBORN_ADVERTISE)
+		snprintf(out, size, "unborn");
+	else if (cap == CAP_FETCH)
+		snprintf(out, size, "shallow wait-for-done%s%s%s%s",
+		         config->allow_filter ? " filter" : "",
+		         config->allow_ref_in_want ? " ref-in-want" : "",
+		         config->allow_sideband_all ? " sideband-all" : "",
+		         config->blob_packfile_uris.count ? " packfile-uris" : "");
+	else if (cap == CAP_OBJECT_FORMAT)
+		snprintf(out, size, "%s", ph_hash_name(up->algo));
+	else if (cap == CAP_SESSION_ID)
+		snprintf(out, size, "%s", up->session_id);
+	else if (cap == CAP_OBJECT_INFO)
+		snprintf(out, size, "size");
+}
+
 enum ph_step ph__up_v2_advert(struct ph__up *up, uint32_t *budget)
 {
 	struct ph_session *session = &up->session;
+	char value[256];
 
 	ph_budget_spend(budget, 1);
 	if (!ph__out_ready(session))
 		return PH_STEP_OUTPUT;
 	ph__out_line(session, "version 2\n");
-	ph__out_line(session, "agent=%s\n", up->agent);
-	ph__out_line(session, "ls-refs=unborn\n");
-	ph__out_line(session, "fetch=shallow filter\n");
-	ph__out_line(session, "object-format=%s\n", ph_hash_name(up->algo));
+	for (unsigned i = 0; i < CAPS; i++) {
+		offer_value(up, (enum capability)i, value, sizeof(value));
+		if (offered(up, (enum capability)i))
+			ph__out_line(session, "%s%s%s\n", capabilities[i].name, *value ? "=" : "",
+			             value);
+	}
 	ph__out_flush(session);
 	return ph__up_go(up, PH__UP_V2_REQUEST);
+}
+
+/*
+ * The capability that a text names, alone or with "=" and a value (else *value is NULL); CAPS for
+ * what is not offered here.
+ */
+static enum capability find_capability(const struct ph__up *up, const char *text, size_t len,
+                                       const char **value, size_t *value_len)
+{
+	const char *equals = len ? memchr(text, '=', len) : NULL;
+	size_t name_len = equals ? (size_t)(equals - text) : len;
+
+	*value = equals ? equals + 1 : NULL;
+	*value_len = equals ? len - name_len - 1 : 0;
+	for (unsigned i = 0; i < CAPS; i++) {
+		const char *name = capabilities[i].name;
+
+		if (strlen(name) == name_len && memcmp(name, text, name_len) == 0 &&
+		    offered(up, (enum capability)i))
+			return (enum capability)i;
+	}
+	return CAPS;
 }
 
 /* ---- command and capabilities ---- */
 
 static const char *command_name(const struct ph__up_request *request)
 {
-	return request->command == PH__COMMAND_FETCH ? "fetch" : "ls-refs";
+	for (unsigned i = 0; i < CAPS; i++)
+		if (capabilities[i].command == request->command)
+			return capabilities[i].name;
+	return "";
 }
 
 static enum ph_step command_line(struct ph__up *up, const char *name, size_t len)
 {
 	struct ph__up_request *request = &up->request;
-	bool ls_refs = len == 7 && memcmp(name, "ls-refs", 7) == 0;
-	bool fetch = len == 5 && memcmp(name, "fetch", 5) == 0;
+	const char *value;
+	size_t value_len;
+	enum capability cap = find_capability(up, name, len, &value, &value_len);
 	char show[128];
 
 	ph__up_show(show, name, len);
@@ -44,31 +137,71 @@ static enum ph_step command_line(struct ph__up *up, const char *name, size_t len
 		return ph__up_fail(up, PH__SAY_STDERR,
 		                   "command '%s' requested after already requesting command '%s'",
 		                   show, command_name(request));
-	if (!ls_refs && !fetch)
+	if (cap == CAPS || capabilities[cap].command == PH__COMMAND_NONE || value)
 		return ph__up_fail(up, PH__SAY_STDERR, "invalid command '%s'", show);
-	request->command = fetch ? PH__COMMAND_FETCH : PH__COMMAND_LS_REFS;
+	request->command = capabilities[cap].command;
 	return PH_STEP_AGAIN;
+}
+
+/* Whatever it means, it is for this server's owner to know of. */
+static enum ph_step server_option(struct ph__up *up, const char *text, size_t len)
+{
+	const struct ph_service *service = &up->session.service;
+	const struct ph_limits *limits = service->limits;
+	char show[128];
+
+	if (up->request.server_options++ >= limits->server_options_max)
+		return ph__up_too_many(up, "server options", "server_options_max",
+		                       limits->server_options_max);
+	if (len > limits->server_option_bytes_max)
+		return ph__up_too_many(up, "bytes in a server option", "server_option_bytes_max",
+		                       limits->server_option_bytes_max);
+	ph_log_line(service->log, PH_LOG_DEBUG, "upload-pack", service->connection,
+	            "%s: server option %s", up->repo, ph__up_show(show, text, len));
+	return PH_STEP_AGAIN;
+}
+
+static enum ph_step object_format(struct ph__up *up, const char *name, size_t len)
+{
+	char show[128];
+
+	if (!name)
+		return ph__up_fail(up, PH__SAY_STDERR,
+		                   "object-format capability requires an argument");
+	if (ph_hash_from_name(&up->request.algo, name, len) == PH_OK)
+		return PH_STEP_AGAIN;
+	return ph__up_fail(up, PH__SAY_STDERR, "unknown object format '%s'",
+	                   ph__up_show(show, name, len));
 }
 
 static enum ph_step capability_line(struct ph__up *up, const struct ph_pkt *pkt)
 {
-	const char *rest;
-	size_t len;
+	const char *rest, *value;
+	size_t len, value_len;
 	char show[128];
 
 	up->request.seen_line = true;
 	if (ph_pkt_starts(pkt, "command=", &rest, &len))
 		return command_line(up, rest, len);
-	if (ph_pkt_is(pkt, "agent") || ph_pkt_starts(pkt, "agent=", NULL, NULL))
+	switch (find_capability(up, (const char *)pkt->data, pkt->len, &value, &value_len)) {
+	case CAP_AGENT:
 		return PH_STEP_AGAIN;
-	if (ph_pkt_starts(pkt, "object-format=", &rest, &len)) {
-		if (ph_hash_from_name(&up->request.algo, rest, len) == PH_OK)
-			return PH_STEP_AGAIN;
-		return ph__up_fail(up, PH__SAY_STDERR, "unknown object format '%s'",
-		                   ph__up_show(show, rest, len));
+	case CAP_SERVER_OPTION:
+		return server_option(up, value ? value : "", value_len);
+	case CAP_OBJECT_FORMAT:
+		return object_format(up, value, value_len);
+	case CAP_SESSION_ID:
+		ph__up_session_id(up, value ? value : "", value_len);
+		return PH_STEP_AGAIN;
+	case CAP_LS_REFS:
+	case CAP_FETCH:
+	case CAP_OBJECT_INFO:
+	case CAP_BUNDLE_URI:
+	case CAPS:
+	default:
+		return ph__up_fail(up, PH__SAY_STDERR, "unknown capability '%s'",
+		                   ph__up_show(show, pkt->data, pkt->len));
 	}
-	return ph__up_fail(up, PH__SAY_STDERR, "unknown capability '%s'",
-	                   ph__up_show(show, pkt->data, pkt->len));
 }
 
 /* All capabilities are there; the arguments follow, or with a flush there are none. */
@@ -82,28 +215,43 @@ static enum ph_step capabilities_end(struct ph__up *up)
 		return ph__up_fail(up, PH__SAY_STDERR,
 		                   "mismatched object format: server %s; client %s",
 		                   ph_hash_name(up->algo), ph_hash_name(request->algo));
-	return ph__up_go(up, request->command == PH__COMMAND_FETCH ? PH__UP_V2_FETCH_ARGS
-	                                                           : PH__UP_V2_LS_ARGS);
-}
-
-static enum ph_step ls_begin(struct ph__up *up)
-{
-	ph__prefixes_sort(&up->request.prefixes);
-	return ph__up_go(up, PH__UP_LS_HEAD);
+	return ph__up_go(up, PH__UP_V2_ARGS);
 }
 
 static enum ph_step fetch_begin(struct ph__up *up)
 {
-	if (up->request.wants.count == 0)
+	struct ph__up_request *request = &up->request;
+	bool wants = request->wants.count > 0 || request->want_refs.count > 0;
+
+	if (!wants && !request->wait_for_done)
 		return ph__up_request_done(up);
-	up->request.band_max = PH_BAND_PAYLOAD_MAX;
+	/* The last round of a negotiation that found nothing: git's server sends a pack of nothing
+	 * here, of which git's client dies. */
+	if (!wants && request->haves.count == 0 && !request->done)
+		return ph__up_go(up, PH__UP_V2_ACKS);
+	/* There is no place for other sources in a response that is not banded. */
+	if (!request->sideband_all)
+		request->uri_protocols[0] = 0;
+	request->band_max = PH_BAND_PAYLOAD_MAX;
 	up->tips_now = false;
-	return ph__up_go(up, PH__UP_TIPS);
+	return ph__up_go(up, request->want_refs.count ? PH__UP_WANT_REFS : PH__UP_TIPS);
 }
 
 static enum ph_step arguments_end(struct ph__up *up)
 {
-	return up->request.command == PH__COMMAND_FETCH ? fetch_begin(up) : ls_begin(up);
+	switch (up->request.command) {
+	case PH__COMMAND_FETCH:
+		return fetch_begin(up);
+	case PH__COMMAND_OBJECT_INFO:
+		return ph__up_go(up, PH__UP_OBJECTS);
+	case PH__COMMAND_BUNDLE_URI:
+		return ph__up_go(up, PH__UP_BUNDLE_LINES);
+	case PH__COMMAND_LS_REFS:
+	case PH__COMMAND_NONE:
+	default:
+		ph__prefixes_sort(&up->request.prefixes);
+		return ph__up_go(up, PH__UP_LS_HEAD);
+	}
 }
 
 enum ph_step ph__up_v2_request(struct ph__up *up, uint32_t *budget)
@@ -177,8 +325,8 @@ static enum ph_step want_line(struct ph__up *up, const struct ph_pkt *pkt, const
 		return ph__up_fail(up, PH__SAY_STDERR,
 		                   "git upload-pack: protocol error, expected to get oid, not '%s'",
 		                   ph__up_show(show, pkt->data, pkt->len));
-	return ph__up_add(up, &up->request.wants, &oid, up->session.service.limits->wants_max,
-	                  "wants");
+	return ph__up_add(up, &up->request.wants, &oid, "wants", "wants_max",
+	                  up->session.service.limits->wants_max);
 }
 
 static enum ph_step have_line(struct ph__up *up, const char *text, size_t len)
@@ -190,14 +338,16 @@ static enum ph_step have_line(struct ph__up *up, const char *text, size_t len)
 
 	if (!ph__up_oid(up, &oid, text, len, &rest, &rest_len) || rest_len)
 		return ph__up_fail(up, PH__SAY_STDERR,
-		                   "git upload-pack: expected object ID, got '%s'",
+		                   "git upload-pack: expected SHA1 object, got '%s'",
 		                   ph__up_show(show, text, len));
-	return ph__up_add(up, &up->request.haves, &oid, up->session.service.limits->haves_max,
-	                  "haves");
+	return ph__up_add(up, &up->request.haves, &oid, "haves", "haves_max",
+	                  up->session.service.limits->haves_max);
 }
 
-static bool fetch_flag(struct ph__up_request *request, const struct ph_pkt *pkt)
+static bool fetch_flag(struct ph__up *up, const struct ph_pkt *pkt)
 {
+	struct ph__up_request *request = &up->request;
+
 	if (ph_pkt_is(pkt, "thin-pack"))
 		request->thin = true;
 	else if (ph_pkt_is(pkt, "ofs-delta"))
@@ -206,8 +356,14 @@ static bool fetch_flag(struct ph__up_request *request, const struct ph_pkt *pkt)
 		request->no_progress = true;
 	else if (ph_pkt_is(pkt, "include-tag"))
 		request->include_tag = true;
+	else if (ph_pkt_is(pkt, "deepen-relative"))
+		request->deepen_relative = true;
 	else if (ph_pkt_is(pkt, "done"))
 		request->done = true;
+	else if (ph_pkt_is(pkt, "wait-for-done"))
+		request->wait_for_done = true;
+	else if (up->config.allow_sideband_all && ph_pkt_is(pkt, "sideband-all"))
+		request->sideband_all = true;
 	else
 		return false;
 	return true;
@@ -224,18 +380,63 @@ static enum ph_step fetch_line(struct ph__up *up, const struct ph_pkt *pkt)
 		return want_line(up, pkt, rest, len);
 	if (ph_pkt_starts(pkt, "have ", &rest, &len))
 		return have_line(up, rest, len);
-	if (fetch_flag(&up->request, pkt))
+	if (up->config.allow_ref_in_want && ph_pkt_starts(pkt, "want-ref ", &rest, &len))
+		return ph__up_want_ref_line(up, rest, len);
+	if (up->config.blob_packfile_uris.count &&
+	    ph_pkt_starts(pkt, "packfile-uris ", &rest, &len))
+		return ph__up_uris_line(up, rest, len);
+	if (fetch_flag(up, pkt)) {
+		/* Whatever goes wrong from here on is said there too. */
+		if (up->request.sideband_all)
+			up->session.line_band = PH_BAND_DATA;
 		return PH_STEP_AGAIN;
+	}
+	if (!up->config.allow_filter && ph_pkt_starts(pkt, "filter ", NULL, NULL))
+		return unexpected(up, pkt);
 	step = ph__up_common_line(up, pkt, &known);
 	return known ? step : unexpected(up, pkt);
 }
 
-static enum ph_step arguments(struct ph__up *up, uint32_t *budget,
-                              enum ph_step (*line)(struct ph__up *up, const struct ph_pkt *pkt))
+static enum ph_step bundle_line(struct ph__up *up, const struct ph_pkt *pkt)
 {
-	enum ph__up_state state = up->state;
+	char show[128];
 
-	while (*budget > 0 && up->state == state) {
+	return ph__up_fail(up, PH__SAY_STDERR, "bundle-uri: unexpected argument: '%s'",
+	                   ph__up_show(show, pkt->data, pkt->len));
+}
+
+static enum ph_step argument(struct ph__up *up, const struct ph_pkt *pkt)
+{
+	switch (up->request.command) {
+	case PH__COMMAND_FETCH:
+		return fetch_line(up, pkt);
+	case PH__COMMAND_OBJECT_INFO:
+		return ph__up_object_line(up, pkt);
+	case PH__COMMAND_BUNDLE_URI:
+		return bundle_line(up, pkt);
+	case PH__COMMAND_LS_REFS:
+	case PH__COMMAND_NONE:
+	default:
+		return ls_line(up, pkt);
+	}
+}
+
+/* git says it in these words, and for object-info in a packet too. */
+static enum ph_step no_flush(struct ph__up *up)
+{
+	enum ph__command command = up->request.command;
+	const char *name = command_name(&up->request);
+
+	if (command == PH__COMMAND_OBJECT_INFO || command == PH__COMMAND_BUNDLE_URI)
+		return ph__up_fail(
+		        up, command == PH__COMMAND_OBJECT_INFO ? PH__SAY_ERR : PH__SAY_STDERR,
+		        "%s: expected flush after arguments", name);
+	return ph__up_fail(up, PH__SAY_STDERR, "expected flush after %s arguments", name);
+}
+
+enum ph_step ph__up_v2_args(struct ph__up *up, uint32_t *budget)
+{
+	while (*budget > 0 && up->state == PH__UP_V2_ARGS) {
 		struct ph_pkt pkt;
 		enum ph_step step;
 		enum ph__up_got got = ph__up_read(up, &pkt, false, &step);
@@ -246,19 +447,8 @@ static enum ph_step arguments(struct ph__up *up, uint32_t *budget,
 		if (pkt.kind == PH_PKT_FLUSH)
 			return arguments_end(up);
 		if (pkt.kind != PH_PKT_DATA)
-			return ph__up_fail(up, PH__SAY_STDERR, "expected flush after %s arguments",
-			                   command_name(&up->request));
-		line(up, &pkt);
+			return no_flush(up);
+		argument(up, &pkt);
 	}
 	return PH_STEP_AGAIN;
-}
-
-enum ph_step ph__up_v2_ls_args(struct ph__up *up, uint32_t *budget)
-{
-	return arguments(up, budget, ls_line);
-}
-
-enum ph_step ph__up_v2_fetch_args(struct ph__up *up, uint32_t *budget)
-{
-	return arguments(up, budget, fetch_line);
 }

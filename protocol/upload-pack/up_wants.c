@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a client may have. A want is good when it is the value of a ref in the snapshot that the
- * client saw, or in the repository as it is now; over version 2 also when it is reachable from a
- * ref now. So a push between ls-refs and fetch breaks no clone, and nobody gets an object by
- * knowing its id alone. The answer is read from one snapshot: the older one when it has all wants.
+ * client saw, or in the repository as it is now, so that a push between ls-refs and fetch breaks no
+ * clone. Over version 2 it is also good when it is reachable from a ref now; and where nothing is
+ * hidden, when a push has shown it to be reachable once, as in git. Nobody gets what only hidden
+ * refs reach by knowing its id, unless the owner allows that. The answer is read from one snapshot:
+ * the older one when it has all wants.
  */
 #include "up_int.h"
+
+#include "tips_int.h"
 
 #include <assert.h>
 #include <string.h>
@@ -24,20 +28,42 @@ static void close_iter(struct ph__up *up)
 	up->iter = NULL;
 }
 
-/* The next ref with a value that clients are shown. PH_END behind the last. */
-static enum ph_status next_tip(struct ph__up *up, struct ph_snapshot *snapshot)
+enum ph_status ph__up_next_tip(struct ph__up *up, struct ph_snapshot *snapshot, bool exact)
 {
-	enum ph_status status;
+	static const struct ph_config_list nothing;
+	const struct ph_config *config = &up->config;
+	bool hidden_too = config->allow_reachable_sha1 || (exact && config->allow_tip_sha1);
+	enum ph_status status = PH_OK;
 
-	if (!up->iter) {
+	if (!up->iter)
 		status = ph_snapshot_refs(snapshot, "", &up->iter);
-		if (status != PH_OK)
-			return status;
+	if (status == PH_OK)
+		status = ph__visible_next(up->iter, hidden_too ? &nothing : &config->hide_upload,
+		                          &up->ref);
+	return status == PH_OK && *up->ref.target ? PH_AGAIN : status;
+}
+
+enum ph_status ph__up_take(struct ph__up *up, struct ph_snapshot **out)
+{
+	const struct ph_service *service = &up->session.service;
+	struct ph_snapshot *taken;
+	struct ph_config config;
+	enum ph_status status = ph_store_snapshot(service->store, up->repo, &taken);
+
+	if (status != PH_OK)
+		return status;
+	status = PH_ERR_NOT_FOUND;
+	if (taken->algo == up->algo)
+		status = ph_config_load(&config, service->store, taken, service->alloc);
+	if (status != PH_OK) {
+		ph_snapshot_release(taken);
+		return status;
 	}
-	do {
-		status = ph_ref_iter_next(up->iter, &up->ref);
-	} while (status == PH_OK && *up->ref.target);
-	return status;
+	ph_config_release(&up->config, service->alloc);
+	up->config = config;
+	ph_snapshot_release(*out);
+	*out = taken;
+	return PH_OK;
 }
 
 /* The first want that is no ref's value anywhere, or UINT32_MAX. */
@@ -55,18 +81,23 @@ static enum ph_step choose(struct ph__up *up, struct ph_snapshot *snapshot)
 {
 	up->use = snapshot;
 	up->source = ph_snapshot_source(snapshot);
+	if (up->request.command == PH__COMMAND_OBJECT_INFO)
+		return ph__up_admit_then(up, PH__UP_OBJECT_LINES);
 	return ph__up_admit_then(up, PH__UP_CHOSEN);
 }
 
 /* The snapshot that the client saw lacks a want: look at the repository as it is now. */
 static enum ph_step look_now(struct ph__up *up)
 {
-	enum ph_status status = ph_store_snapshot(up->session.service.store, up->repo, &up->now);
+	enum ph_status status = PH_OK;
 	uint32_t missing;
 
+	/* Refs wanted by name were looked up in it. */
+	if (!up->now)
+		status = ph__up_take(up, &up->now);
 	if (status != PH_OK && status != PH_ERR_NOT_FOUND)
 		return ph__up_fail_status(up, status, "opening the repository");
-	if (status == PH_OK && up->now->algo == up->algo) {
+	if (status == PH_OK) {
 		up->tips_now = true;
 		return ph__up_go(up, PH__UP_TIPS);
 	}
@@ -80,9 +111,12 @@ static enum ph_step tips_end(struct ph__up *up)
 {
 	uint32_t missing = unmarked(up);
 
-	if (missing == UINT32_MAX)
+	/* Whether a want is there at all, CHOSEN finds out. */
+	if (missing == UINT32_MAX || up->config.allow_any_sha1)
 		return choose(up, up->now);
-	if (up->version == 2)
+	if (up->version == 2 && up->config.hide_upload.count == 0)
+		return ph__up_go(up, PH__UP_PROVEN);
+	if (up->version == 2 || up->config.allow_reachable_sha1)
 		return ph__up_admit_then(up, PH__UP_REACH_TIPS);
 	return not_our_ref(up, &up->request.wants.oids[missing]);
 }
@@ -100,8 +134,10 @@ enum ph_step ph__up_tips(struct ph__up *up, uint32_t *budget)
 		uint32_t found;
 
 		if (up->marked < wants->count)
-			status = next_tip(up, snapshot);
+			status = ph__up_next_tip(up, snapshot, true);
 		ph_budget_spend(budget, 1);
+		if (status == PH_AGAIN)
+			continue;
 		if (status == PH_END) {
 			close_iter(up);
 			if (up->tips_now)
@@ -117,6 +153,78 @@ enum ph_step ph__up_tips(struct ph__up *up, uint32_t *budget)
 		}
 	}
 	return PH_STEP_AGAIN;
+}
+
+/* ---- what pushes have shown to be reachable ---- */
+
+/* Whether an object of a pack is only a copy of what other packs had: ranks are in order. */
+static enum ph_status find_copy(const struct ph__tips *tips, uint32_t rank, bool *found)
+{
+	uint32_t low = 0, high = tips->copies;
+
+	*found = false;
+	while (low < high && !*found) {
+		uint32_t middle = low + (high - low) / 2, at;
+		enum ph_status status = ph__tips_copy(tips, middle, &at);
+
+		if (status != PH_OK)
+			return status;
+		*found = at == rank;
+		if (at < rank)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return PH_OK;
+}
+
+/* PH_ERR_NOT_FOUND when nothing tells. Refs may have moved on since; the note stays true. */
+static enum ph_status proven(struct ph__up *up, const struct ph_oid *oid)
+{
+	const struct ph_source *source = ph_snapshot_source(up->now);
+	const struct ph_bytes *section;
+	struct ph__tips tips;
+	struct ph_loc loc;
+	uint32_t entries;
+	uint64_t bytes;
+	bool copy;
+	enum ph_status status = source->ops->find(source, oid, &loc);
+
+	if (status != PH_OK)
+		return status;
+	section = ph_snapshot_section(up->now, loc.pack, PH__SECTION_TIPS);
+	if (!section)
+		return PH_ERR_NOT_FOUND;
+	source->ops->pack_size(source, loc.pack, &entries, &bytes);
+	status = ph__tips_open(&tips, section, up->algo, entries);
+	if (status == PH_OK)
+		status = find_copy(&tips, loc.pos, &copy);
+	if (status == PH_OK && copy)
+		status = PH_ERR_NOT_FOUND;
+	return status == PH_ERR_UNSUPPORTED || status == PH_ERR_CORRUPT ? PH_ERR_NOT_FOUND : status;
+}
+
+enum ph_step ph__up_proven(struct ph__up *up, uint32_t *budget)
+{
+	struct ph__oid_set *wants = &up->request.wants;
+
+	for (; up->cursor<wants->count && * budget> 0; up->cursor++) {
+		enum ph_status status = PH_OK;
+
+		ph_budget_spend(budget, 1);
+		if (!wants->marks[up->cursor])
+			status = proven(up, &wants->oids[up->cursor]);
+		if (status == PH_OK)
+			wants->marks[up->cursor] |= PH__WANT_PROVEN;
+		else if (status != PH_ERR_NOT_FOUND)
+			return ph__up_fail_status(up, status, "looking for wants");
+	}
+	if (up->cursor < wants->count)
+		return PH_STEP_AGAIN;
+	for (uint32_t i = 0; i < wants->count; i++)
+		if (!wants->marks[i])
+			return ph__up_admit_then(up, PH__UP_REACH_TIPS);
+	return choose(up, up->now);
 }
 
 /* ---- reachable wants ---- */
@@ -136,6 +244,8 @@ static enum ph_step reach_targets(struct ph__up *up, uint32_t *budget)
 		ph_budget_spend(budget, 1);
 		if (!wants->marks[up->cursor])
 			status = ph_reach_target(up->reach, &wants->oids[up->cursor]);
+		if (status == PH_ERR_NOT_FOUND && up->request.command == PH__COMMAND_OBJECT_INFO)
+			continue;
 		if (status == PH_ERR_NOT_FOUND)
 			return not_our_ref(up, &wants->oids[up->cursor]);
 		if (status != PH_OK)
@@ -151,16 +261,20 @@ enum ph_step ph__up_reach_tips(struct ph__up *up, uint32_t *budget)
 	enum ph_step step;
 
 	if (!up->reach)
+		status = ph__up_maps_open(up, up->now);
+	if (status == PH_OK && !up->reach)
 		status = ph_reach_new(&up->reach, ph_snapshot_source(up->now), service->alloc,
-		                      service->limits);
+		                      service->limits, &up->maps.maps);
 	if (status != PH_OK)
 		return reach_fail(up, status);
 	step = reach_targets(up, budget);
 	if (step != PH_STEP_AGAIN || up->state == PH__UP_FAIL)
 		return step;
 	while (*budget > 0) {
-		status = next_tip(up, up->now);
+		status = ph__up_next_tip(up, up->now, false);
 		ph_budget_spend(budget, 1);
+		if (status == PH_AGAIN)
+			continue;
 		if (status == PH_END) {
 			close_iter(up);
 			return ph__up_go(up, PH__UP_REACH);
@@ -180,6 +294,9 @@ enum ph_step ph__up_reach(struct ph__up *up, uint32_t *budget)
 
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
+	if (up->request.command == PH__COMMAND_OBJECT_INFO &&
+	    (status == PH_OK || status == PH_ERR_NOT_FOUND))
+		return ph__up_go(up, PH__UP_OBJECT_LINES);
 	if (status == PH_ERR_NOT_FOUND)
 		return not_our_ref(up, &missing);
 	if (status != PH_OK)
@@ -196,12 +313,12 @@ enum ph_step ph__up_reach(struct ph__up *up, uint32_t *budget)
 enum ph_step ph__up_chosen(struct ph__up *up, uint32_t *budget)
 {
 	const struct ph__oid_set *wants = &up->request.wants;
+	enum ph_status status;
 
 	for (; up->cursor<wants->count && * budget> 0; up->cursor++) {
 		struct ph_loc loc;
-		enum ph_status status =
-		        up->source->ops->find(up->source, &wants->oids[up->cursor], &loc);
 
+		status = up->source->ops->find(up->source, &wants->oids[up->cursor], &loc);
 		ph_budget_spend(budget, 1);
 		if (status == PH_ERR_NOT_FOUND)
 			return not_our_ref(up, &wants->oids[up->cursor]);
@@ -210,6 +327,8 @@ enum ph_step ph__up_chosen(struct ph__up *up, uint32_t *budget)
 	}
 	if (up->cursor < wants->count)
 		return PH_STEP_AGAIN;
-	return ph__up_go(up, up->version == 2 && up->request.haves.count ? PH__UP_V2_HAVES
-	                                                                 : PH__UP_SHALLOW_KNOWN);
+	status = ph__up_maps_open(up, up->use);
+	if (status != PH_OK)
+		return reach_fail(up, status);
+	return ph__up_filter_begin(up);
 }

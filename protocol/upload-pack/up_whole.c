@@ -27,9 +27,10 @@ bool ph__up_whole_may(const struct ph__up *up)
 	const struct ph__up_request *request = &up->request;
 	const struct ph_oid *own;
 
-	return request->filter.kind == PH_FILTER_NONE && !up->depth && !request->depth &&
-	       request->shallows.count == 0 && request->opened.count == 0 &&
-	       ph_snapshot_shallow(up->use, &own) == 0 && !has_common(request);
+	return request->filter.kind == PH_FILTER_NONE && !*request->uri_protocols && !up->depth &&
+	       !ph__up_deepens(request) && request->shallows.count == 0 &&
+	       request->opened.count == 0 && ph_snapshot_shallow(up->use, &own) == 0 &&
+	       !has_common(request);
 }
 
 /* The walk it is. What memory was used for this is better used there. */
@@ -58,7 +59,8 @@ static enum ph_status add_target(struct ph__up *up, const struct ph_oid *oid)
 	if (status == PH_OK && (entry.type != PH_OBJ_COMMIT || up->targets == TARGETS_MAX))
 		status = PH_ERR_NOT_FOUND;
 	if (status == PH_OK && !up->reach)
-		status = ph_reach_new(&up->reach, up->source, service->alloc, service->limits);
+		status = ph_reach_new(&up->reach, up->source, service->alloc, service->limits,
+		                      &up->maps.maps);
 	if (status == PH_OK)
 		status = ph_reach_target(up->reach, oid);
 	up->targets += status == PH_OK;

@@ -16,14 +16,17 @@ static void clear_work(struct ph__up *up)
 	ph_walk_free(up->walk);
 	ph_depth_free(up->depth);
 	ph_cut_free(up->cut);
+	ph_reach_free(up->known);
 	ph_reach_free(up->reach);
 	ph_reader_free(up->reader);
 	ph_ref_iter_free(up->iter);
+	ph__up_maps_close(up);
 	ph_snapshot_release(up->now);
 	up->pack = NULL;
 	up->walk = NULL;
 	up->depth = NULL;
 	up->cut = NULL;
+	up->known = NULL;
 	up->reach = NULL;
 	up->reader = NULL;
 	up->iter = NULL;
@@ -39,22 +42,32 @@ void ph__up_request_clear(struct ph__up *up)
 	struct ph__oid_set haves = request->haves;
 	struct ph__oid_set shallows = request->shallows;
 	struct ph__oid_set opened = request->opened;
+	struct ph__oid_set names = request->want_refs.names;
+	struct ph__oid_set nots = request->nots;
 
 	clear_work(up);
 	ph__prefixes_release(&request->prefixes, up->session.service.alloc);
+	ph__want_refs_release(&request->want_refs, up->session.service.alloc);
+	ph_mem_free(up->session.service.alloc, request->infos.wants);
+	ph_filter_release(&request->filter, up->session.service.alloc);
 	memset(request, 0, sizeof(*request));
 	ph__oid_set_clear(&wants);
 	ph__oid_set_clear(&haves);
 	ph__oid_set_clear(&shallows);
 	ph__oid_set_clear(&opened);
+	ph__oid_set_clear(&names);
+	ph__oid_set_clear(&nots);
 	request->wants = wants;
 	request->haves = haves;
 	request->shallows = shallows;
 	request->opened = opened;
+	request->want_refs.names = names;
+	request->nots = nots;
 	request->algo = PH_HASH_SHA1;
-	up->got_common = up->got_other = false;
+	up->got_common = up->got_other = up->said_ready = false;
+	up->session.line_band = 0;
 	up->unshallow_all = up->shallow_reply = false;
-	up->pack_phase = false;
+	up->pack_phase = up->uris_said = false;
 	up->session.deadline_ms = PH_NO_DEADLINE;
 	/* Last: what was claimed is free by now. */
 	up->claim_bytes = 0;
@@ -124,6 +137,33 @@ enum ph_step ph__up_fail_status(struct ph__up *up, enum ph_status status, const 
 
 /* ---- states of the session itself ---- */
 
+/*
+ * An id of this session, in logs on both sides. Without random bytes there is none: one that could
+ * be another session's is worse than none.
+ */
+static void draw_session_id(struct ph__up *up)
+{
+	const struct ph_service *service = &up->session.service;
+	uint8_t drawn[(sizeof(up->session_id) - 1) / 2];
+
+	if (!service->random ||
+	    service->random(service->random_user, drawn, sizeof(drawn)) != PH_OK)
+		return;
+	for (size_t i = 0; i < sizeof(drawn); i++)
+		snprintf(up->session_id + 2 * i, 3, "%02x", drawn[i]);
+	ph_log_line(service->log, PH_LOG_DEBUG, "upload-pack", service->connection,
+	            "%s: session-id %s", up->repo, up->session_id);
+}
+
+void ph__up_session_id(struct ph__up *up, const char *text, size_t len)
+{
+	const struct ph_service *service = &up->session.service;
+	char show[128];
+
+	ph_log_line(service->log, PH_LOG_DEBUG, "upload-pack", service->connection,
+	            "%s: the client's session-id %s", up->repo, ph__up_show(show, text, len));
+}
+
 /* A repository that may not be read is told from one that is not there by nobody. */
 static enum ph_step begin(struct ph__up *up, uint32_t *budget)
 {
@@ -137,7 +177,12 @@ static enum ph_step begin(struct ph__up *up, uint32_t *budget)
 		return ph__up_fail(up, PH__SAY_ERR, "repository '%s' not found", up->repo);
 	if (status != PH_OK)
 		return ph__up_fail_status(up, status, "opening the repository");
+	status = ph_config_load(&up->config, service->store, up->seen, service->alloc);
+	if (status != PH_OK)
+		return ph__up_fail_status(up, status, "reading the configuration");
 	up->algo = up->seen->algo;
+	if (up->config.advertise_sid)
+		draw_session_id(up);
 	return ph__up_go(up, up->version == 2 ? PH__UP_V2_ADVERT : PH__UP_ADVERT);
 }
 
@@ -171,17 +216,29 @@ static ph__up_function *const functions[] = {
         [PH__UP_HAVES] = ph__up_haves,
         [PH__UP_V2_ADVERT] = ph__up_v2_advert,
         [PH__UP_V2_REQUEST] = ph__up_v2_request,
-        [PH__UP_V2_LS_ARGS] = ph__up_v2_ls_args,
-        [PH__UP_V2_FETCH_ARGS] = ph__up_v2_fetch_args,
+        [PH__UP_V2_ARGS] = ph__up_v2_args,
         [PH__UP_V2_HAVES] = ph__up_v2_haves,
         [PH__UP_V2_ACKS] = ph__up_v2_acks,
+        [PH__UP_WANT_REFS] = ph__up_want_refs,
+        [PH__UP_WANTED_REFS] = ph__up_wanted_refs,
+        [PH__UP_OBJECTS] = ph__up_objects,
+        [PH__UP_OBJECT_LINES] = ph__up_object_lines,
+        [PH__UP_BUNDLE_LINES] = ph__up_bundle_lines,
         [PH__UP_LS_HEAD] = ph__up_ls_head,
         [PH__UP_LS_REFS] = ph__up_ls_refs,
         [PH__UP_TIPS] = ph__up_tips,
+        [PH__UP_PROVEN] = ph__up_proven,
         [PH__UP_ADMIT] = ph__up_admit,
         [PH__UP_REACH_TIPS] = ph__up_reach_tips,
         [PH__UP_REACH] = ph__up_reach,
         [PH__UP_CHOSEN] = ph__up_chosen,
+        [PH__UP_KNOWN_TIPS] = ph__up_known_tips,
+        [PH__UP_KNOWN_TARGETS] = ph__up_known_targets,
+        [PH__UP_KNOWN] = ph__up_known,
+        [PH__UP_HAVE] = ph__up_have,
+        [PH__UP_FILTER] = ph__up_filter,
+        [PH__UP_FILTER_TIPS] = ph__up_filter_tips,
+        [PH__UP_FILTER_REACH] = ph__up_filter_reach,
         [PH__UP_CUT] = ph__up_cut,
         [PH__UP_SHALLOW_KNOWN] = ph__up_shallow_known,
         [PH__UP_DEPTH] = ph__up_depth,
@@ -197,6 +254,7 @@ static ph__up_function *const functions[] = {
         [PH__UP_WALK_TIPS] = ph__up_walk_tips,
         [PH__UP_WALK] = ph__up_walk,
         [PH__UP_TAGS] = ph__up_tags,
+        [PH__UP_PACKFILE_URIS] = ph__up_packfile_uris,
         [PH__UP_PACK] = ph__up_pack,
         [PH__UP_PACK_END] = ph__up_pack_end,
         [PH__UP_FAIL] = fail,
@@ -224,7 +282,10 @@ static void free_session(struct ph_session *session)
 	ph__oid_set_release(&up->request.haves);
 	ph__oid_set_release(&up->request.shallows);
 	ph__oid_set_release(&up->request.opened);
+	ph__oid_set_release(&up->request.want_refs.names);
+	ph__oid_set_release(&up->request.nots);
 	ph__advert_release(&up->advert);
+	ph_config_release(&up->config, session->service.alloc);
 	ph_snapshot_release(up->seen);
 	ph__session_release(session);
 }
@@ -267,6 +328,8 @@ enum ph_status ph_upload_pack_new(struct ph_session **out, const struct ph_servi
 	ph__oid_set_init(&up->request.haves, service->alloc, slots);
 	ph__oid_set_init(&up->request.shallows, service->alloc, slots);
 	ph__oid_set_init(&up->request.opened, service->alloc, slots);
+	ph__oid_set_init(&up->request.want_refs.names, service->alloc, slots);
+	ph__oid_set_init(&up->request.nots, service->alloc, slots);
 	up->request.algo = PH_HASH_SHA1;
 	*out = &up->session;
 	return PH_OK;

@@ -117,6 +117,61 @@ static void store_settings(struct conf *c)
 	ph_snapshot_release(s);
 }
 
+/* What was read in the base is so when a commit changes it, or nothing is changed. */
+static void setting_conflicts(struct conf *c)
+{
+	static const char *const values[] = {NULL, "a", "b", ""};
+	ph__conf_create(c, CONF_REPO);
+	for (size_t i = 1; i < sizeof(values) / sizeof(*values); i++) {
+		struct ph_txn *first = ph__conf_begin(c, CONF_REPO);
+		struct ph_txn *second = ph__conf_begin(c, CONF_REPO);
+		struct ph_txn *other = ph__conf_begin(c, CONF_REPO);
+		assert_status(ph_txn_set_setting(first, "k", values[i], strlen(values[i])), PH_OK);
+		assert_status(ph_txn_set_setting(second, "k", "lost", 4), PH_OK);
+		assert_status(ph_txn_set_setting(second, "with", "it", 2), PH_OK);
+		assert_status(ph_txn_set_setting(other, "other", values[i], strlen(values[i])),
+		              PH_OK);
+		ph__conf_commit(first);
+		assert_status(ph_txn_commit(second, NULL, NULL), PH_ERR_CONFLICT);
+		assert_status(ph_txn_commit(second, NULL, NULL), PH_ERR_CONFLICT);
+		ph_txn_free(second);
+		ph__conf_commit(other);
+		struct ph_snapshot *s = ph__conf_snapshot(c, CONF_REPO);
+		expect_repo_setting(s, "k", values[i]);
+		expect_repo_setting(s, "other", values[i]);
+		expect_repo_setting(s, "with", NULL);
+		ph_snapshot_release(s);
+	}
+	/* Gone meanwhile. */
+	struct ph_txn *first = ph__conf_begin(c, CONF_REPO);
+	struct ph_txn *second = ph__conf_begin(c, CONF_REPO);
+	assert_status(ph_txn_set_setting(first, "k", NULL, 0), PH_OK);
+	assert_status(ph_txn_set_setting(second, "k", "c", 1), PH_OK);
+	ph__conf_commit(first);
+	assert_status(ph_txn_commit(second, NULL, NULL), PH_ERR_CONFLICT);
+	ph_txn_free(second);
+}
+
+static void store_setting_swaps(struct conf *c)
+{
+	static const char large[20000] = "large";
+	assert_status(ph_store_setting_swap(c->store, "k", "a", 1, "b", 1), PH_ERR_CONFLICT);
+	assert_status(ph_store_setting_swap(c->store, "k", NULL, 0, NULL, 0), PH_OK);
+	assert_status(ph_store_setting_swap(c->store, "k", NULL, 0, "a", 1), PH_OK);
+	assert_status(ph_store_setting_swap(c->store, "k", NULL, 0, "b", 1), PH_ERR_CONFLICT);
+	assert_status(ph_store_setting_swap(c->store, "k", "ab", 2, "b", 1), PH_ERR_CONFLICT);
+	assert_status(ph_store_setting_swap(c->store, "k", "b", 1, NULL, 0), PH_ERR_CONFLICT);
+	expect_store_setting(c, "k", "a");
+	assert_status(ph_store_setting_swap(c->store, "k", "a", 1, "", 0), PH_OK);
+	expect_store_setting(c, "k", "");
+	assert_status(ph_store_setting_swap(c->store, "k", "", 0, large, sizeof(large)), PH_OK);
+	assert_status(ph_store_setting_swap(c->store, "k", large, sizeof(large) - 1, "c", 1),
+	              PH_ERR_CONFLICT);
+	assert_status(ph_store_setting_swap(c->store, "k", large, sizeof(large), NULL, 0), PH_OK);
+	expect_store_setting(c, "k", NULL);
+	assert_status(ph_store_setting_swap(c->store, "", NULL, 0, "a", 1), PH_ERR_INVALID);
+}
+
 static void setting_limits(struct conf *c)
 {
 	char key[PH_SETTING_KEY_MAX + 2];
@@ -322,6 +377,8 @@ static void together(struct conf *c)
 const struct conf_test ph__conf_meta_tests[] = {
         {"settings: of a repository", repo_settings, CONF_ONCE},
         {"settings: of the store", store_settings, CONF_ONCE},
+        {"settings: conflicts", setting_conflicts, CONF_ONCE},
+        {"settings: of the store, swapped", store_setting_swaps, CONF_ONCE},
         {"settings: limits", setting_limits, CONF_ONCE},
         {"shallow: the boundary", shallow, 0},
         {"shallow: limit", shallow_limit, CONF_ONCE},

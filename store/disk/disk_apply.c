@@ -508,6 +508,28 @@ static enum ph_status check_setting(struct ph__batch *batch, const uint8_t *key,
 	return count + batch->setting_count < PH__SETTINGS_MAX ? PH_OK : PH_ERR_LIMIT;
 }
 
+static enum ph_status check_old(struct ph__batch *batch, const uint8_t *key, uint32_t key_len,
+                                const struct ph__request *request)
+{
+	struct ph__disk *disk = batch->disk;
+	uint8_t value[PH__VALUE_MAX], *data;
+	uint32_t len, data_len;
+	enum ph_status status =
+	        ph__tree_get(disk, NULL, &batch->super.catalogue, key, key_len, value, &len);
+	if (status == PH_ERR_NOT_FOUND)
+		return request->old ? PH_ERR_CONFLICT : PH_OK;
+	if (status == PH_OK && !request->old)
+		return PH_ERR_CONFLICT;
+	if (status == PH_OK)
+		status = ph__value_load(disk, value, len, &data, &data_len);
+	if (status != PH_OK)
+		return status;
+	bool same = data_len == request->old_len &&
+	            (data_len == 0 || memcmp(data, request->old, data_len) == 0);
+	ph_mem_free(disk->alloc, data);
+	return same ? PH_OK : PH_ERR_CONFLICT;
+}
+
 static enum ph_status add_setting(struct ph__batch *batch, const uint8_t *key, uint32_t key_len,
                                   const uint8_t *value, uint32_t value_len)
 {
@@ -535,6 +557,8 @@ enum ph_status ph__batch_setting(struct ph__batch *batch, const struct ph__reque
 	uint32_t value_len = 0, blobs = batch->blob_count;
 	uint32_t key_len = ph__key_name(key, PH__KEY_SETTING, request->key);
 	enum ph_status status = check_setting(batch, key, key_len);
+	if (status == PH_OK && request->swaps)
+		status = check_old(batch, key, key_len, request);
 	if (status == PH_OK && request->data) {
 		batch->class = PH__CLASS_TREE;
 		status = ph__batch_value(batch, request->data, (uint32_t)request->len, value,

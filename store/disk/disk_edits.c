@@ -113,6 +113,23 @@ enum ph_status ph__settings_count(struct ph__disk *disk, const struct ph__batch 
 	return status == PH_END ? PH_OK : status;
 }
 
+/* Whether the base has the same value, len 0 for none: blobs are never written over. */
+static enum ph_status check_base(struct ph__apply *apply, const uint8_t *key, uint32_t key_len,
+                                 const uint8_t *value, uint32_t len)
+{
+	uint8_t old[PH__VALUE_MAX];
+	uint32_t old_len = 0;
+	if (!apply->txn->base)
+		return PH_OK;
+	enum ph_status status = ph__tree_get(apply->disk, NULL, &apply->txn->base->record.tree, key,
+	                                     key_len, old, &old_len);
+	if (status != PH_OK && status != PH_ERR_NOT_FOUND)
+		return status;
+	if (status == PH_ERR_NOT_FOUND)
+		old_len = 0;
+	return old_len == len && memcmp(old, value, len) == 0 ? PH_OK : PH_ERR_CONFLICT;
+}
+
 static enum ph_status setting_edit(struct ph__apply *apply, const struct ph__setting_change *change,
                                    uint32_t *count)
 {
@@ -123,6 +140,10 @@ static enum ph_status setting_edit(struct ph__apply *apply, const struct ph__set
 	                                     key_len, value, &len);
 	if (status != PH_OK && status != PH_ERR_NOT_FOUND)
 		return status;
+	enum ph_status unchanged =
+	        check_base(apply, key, key_len, value, status == PH_OK ? len : 0);
+	if (unchanged != PH_OK)
+		return unchanged;
 	if (status == PH_OK)
 		(*count)--;
 	if (!change->data)

@@ -696,6 +696,9 @@ struct ph__request {
 	const char *key;
 	const void *data; /* NULL deletes */
 	size_t len;
+	bool swaps; /* only when it is old; NULL: is not there */
+	const void *old;
+	size_t old_len;
 };
 
 struct ph__dtxn {

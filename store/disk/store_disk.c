@@ -318,6 +318,24 @@ static enum ph_status store_setting_get(struct ph_store *store, const char *key,
 	return status;
 }
 
+static enum ph_status store_setting_swap(struct ph_store *store, const char *key, const void *old,
+                                         size_t old_len, const void *data, size_t len)
+{
+	struct ph__disk *disk = ph__disk_of(store);
+	struct ph__request request = {.key = key,
+	                              .data = data,
+	                              .len = len,
+	                              .swaps = true,
+	                              .old = old,
+	                              .old_len = old_len};
+	enum ph_status status = ph__setting_check(key, data, len);
+	if (status != PH_OK)
+		return status;
+	if (ph__disk_read_only(disk))
+		return PH_ERR_READ_ONLY;
+	return ph__commit(disk, &request, NULL, NULL);
+}
+
 static enum ph_status store_setting_set(struct ph_store *store, const char *key, const void *data,
                                         size_t len)
 {
@@ -342,6 +360,7 @@ static const struct ph_store_ops store_ops = {
         .create = store_create,
         .setting_get = store_setting_get,
         .setting_set = store_setting_set,
+        .setting_swap = store_setting_swap,
 };
 
 /* ---- opening ---- */

@@ -265,6 +265,9 @@ static enum ph_status commit_to(struct mem_txn *txn, struct mem_snapshot *curren
 	enum ph_status status = evaluate(txn, current->refs);
 	if (status == PH_OK)
 		status = check_packs(txn, current);
+	if (status == PH_OK &&
+	    !ph__mem_settings_same(txn->base->settings, current->settings, txn->meta.settings))
+		status = PH_ERR_CONFLICT;
 	if (status != PH_OK)
 		return status;
 	if (txn->deletes) {

@@ -106,6 +106,24 @@ enum ph_status ph__mem_settings_apply(const struct ph_alloc *alloc, struct mem_s
 	return status;
 }
 
+bool ph__mem_settings_same(const struct mem_settings *a, const struct mem_settings *b,
+                           const struct ph__setting_change *changes)
+{
+	for (; changes; changes = changes->next)
+		if (find_setting(a, changes->key) != find_setting(b, changes->key))
+			return false;
+	return true;
+}
+
+bool ph__mem_settings_is(const struct mem_settings *settings, const char *key, const void *data,
+                         size_t len)
+{
+	const struct mem_setting *setting = find_setting(settings, key);
+	if (!setting || !data)
+		return !setting && !data;
+	return setting->len == len && (len == 0 || memcmp(setting->data, data, len) == 0);
+}
+
 enum ph_status ph__mem_settings_get(const struct mem_settings *settings, const char *key, void *buf,
                                     size_t *len)
 {

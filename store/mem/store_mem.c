@@ -148,26 +148,55 @@ static enum ph_status store_setting_get(struct ph_store *base, const char *key, 
 	return status;
 }
 
-static enum ph_status store_setting_set(struct ph_store *base, const char *key, const void *data,
-                                        size_t len)
+/* What a setting must be before it is changed. */
+struct expected {
+	const void *data; /* NULL: not there */
+	size_t len;
+};
+
+/* Under the lock. expected NULL: whatever it is. */
+static enum ph_status change_settings(struct mem_store *store, const struct ph__txn_meta *meta,
+                                      const struct expected *expected)
 {
-	struct mem_store *store = self(base);
-	struct ph__txn_meta meta;
 	struct mem_settings *made;
+	if (expected && !ph__mem_settings_is(store->settings, meta->settings->key, expected->data,
+	                                     expected->len))
+		return PH_ERR_CONFLICT;
+	enum ph_status status =
+	        ph__mem_settings_apply(store->alloc, store->settings, meta->settings, &made);
+	if (status == PH_OK) {
+		ph__mem_settings_release(store->alloc, store->settings);
+		store->settings = made;
+	}
+	return status;
+}
+
+static enum ph_status change_setting(struct mem_store *store, const char *key,
+                                     const struct expected *expected, const void *data, size_t len)
+{
+	struct ph__txn_meta meta;
 	ph__txn_meta_init(&meta, store->alloc, &store->limits);
 	enum ph_status status = ph__txn_meta_setting(&meta, key, data, len);
 	if (status == PH_OK) {
 		ph__mem_lock(store, store->lock);
-		status =
-		        ph__mem_settings_apply(store->alloc, store->settings, meta.settings, &made);
-		if (status == PH_OK) {
-			ph__mem_settings_release(store->alloc, store->settings);
-			store->settings = made;
-		}
+		status = change_settings(store, &meta, expected);
 		ph__mem_unlock(store, store->lock);
 	}
 	ph__txn_meta_release(&meta);
 	return status;
+}
+
+static enum ph_status store_setting_set(struct ph_store *base, const char *key, const void *data,
+                                        size_t len)
+{
+	return change_setting(self(base), key, NULL, data, len);
+}
+
+static enum ph_status store_setting_swap(struct ph_store *base, const char *key, const void *old,
+                                         size_t old_len, const void *data, size_t len)
+{
+	struct expected expected = {old, old_len};
+	return change_setting(self(base), key, &expected, data, len);
 }
 
 static void store_close(struct ph_store *base)
@@ -196,6 +225,7 @@ enum ph_status ph_store_mem_new(struct ph_store **out, const struct ph_store_mem
 	        .create = store_create,
 	        .setting_get = store_setting_get,
 	        .setting_set = store_setting_set,
+	        .setting_swap = store_setting_swap,
 	};
 	struct mem_store *store = ph_mem_zalloc(options->alloc, 1, sizeof(*store));
 	if (!store)

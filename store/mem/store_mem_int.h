@@ -181,6 +181,12 @@ void ph__mem_settings_release(const struct ph_alloc *alloc, struct mem_settings 
 void ph__mem_shallow_release(const struct ph_alloc *alloc, struct mem_shallow *shallow);
 void ph__mem_log_release(const struct ph_alloc *alloc, struct mem_log *log);
 
+/* Whether the keys of these changes have the same values in both, as a commit left them. */
+bool ph__mem_settings_same(const struct mem_settings *a, const struct mem_settings *b,
+                           const struct ph__setting_change *changes);
+/* Whether a setting has this value; NULL data: is not there. */
+bool ph__mem_settings_is(const struct mem_settings *settings, const char *key, const void *data,
+                         size_t len);
 enum ph_status ph__mem_settings_get(const struct mem_settings *settings, const char *key, void *buf,
                                     size_t *len);
 uint64_t ph__mem_log_count(const struct mem_log *log);

@@ -322,7 +322,7 @@ def unknown_want(world):
 
 
 def unreachable_want(world):
-    """An object that no ref reaches any more is not given out, in version 2 either."""
+    """What no ref reaches any more is given out as git does: over version 2, where no ref is hidden."""
     server = world.serve("mem")
     source = pushed(world, server, "app")
     secret = world.commit(source, "secret")
@@ -333,9 +333,14 @@ def unreachable_want(world):
     world.git("push", "-q", server.url("app"), ":refs/heads/tmp", cwd=source)
     other = world.path("other")
     world.git("init", "-q", other)
+    r = world.git("fetch", server.url("app"), secret, cwd=other, ok=False, version=0)
+    check(r.code != 0 and ("not our ref" in r.errtext or "unadvertised" in r.errtext), r.errtext)
+    world.ssh(server, "repo", "config", "app", "transfer.hideRefs", "refs/hide")
     r = world.git("fetch", server.url("app"), secret, cwd=other, ok=False)
     check(r.code != 0 and "not our ref" in r.errtext, r.errtext)
     world.git("fetch", "-q", server.url("app"), world.rev(source, "main~4"), cwd=other)
+    world.ssh(server, "repo", "config", "app", "--unset", "transfer.hideRefs")
+    world.git("fetch", "-q", server.url("app"), secret, cwd=other)
     server.stop()
 
 

@@ -197,9 +197,21 @@ static inline void ph_budget_spend_bytes(uint32_t *budget, uint64_t bytes)
 	/* Negotiation: a client that needs more than this has lost its way. */                    \
 	X(uint32_t, wants_max, 200000)                                                             \
 	X(uint32_t, haves_max, 1000000)                                                            \
+	/* Refs whose history a shallow clone leaves out; people name one. */                       \
+	X(uint32_t, deepen_nots_max, 1024)                                                         \
 	X(uint32_t, shallows_max, 200000)                                                          \
 	/* git itself ignores all prefixes from the 65536th on. */                                 \
 	X(uint32_t, ref_prefixes_max, 65535)                                                       \
+	/* want-ref lines, and the names of refs in them: people name a handful, scripts more. */  \
+	X(uint32_t, want_refs_max, 65536)                                                          \
+	X(uint64_t, want_ref_bytes_max, (uint64_t)4 << 20)                                         \
+	/* Objects in one object-info request: a checkout of a partial clone asks in batches. */   \
+	X(uint32_t, object_infos_max, 65536)                                                       \
+	/* Server options are logged; nobody types more, or longer ones. */                        \
+	X(uint32_t, server_options_max, 64)                                                        \
+	X(uint32_t, server_option_bytes_max, 4096)                                                 \
+	/* Packets of one request, repeats among them: all that the limits above allow fits. */    \
+	X(uint32_t, request_lines_max, 2000000)                                                    \
 	X(uint32_t, depth_max, 2147483647)                                                         \
 	/* Objects one request may walk. */                                                        \
 	X(uint64_t, walk_objects_max, 1000000000)                                                  \

@@ -11,7 +11,7 @@
 #ifndef PACKHORSE_FOOTPRINT_H
 #define PACKHORSE_FOOTPRINT_H
 
-#include <packhorse/base.h>
+#include <packhorse/filter.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -25,6 +25,9 @@ extern "C" {
 
 /* A walk over so many objects (ph_walk, ph_reach) from so many tips, while it runs. */
 PH_API uint64_t ph_footprint_walk(const struct ph_limits *limits, uint64_t objects, uint64_t tips);
+/* What a filter adds to a walk. */
+PH_API uint64_t ph_footprint_filter(const struct ph_limits *limits, uint64_t objects,
+                                    const struct ph_filter *filter);
 /* A pack going out, with the result of its walk. */
 PH_API uint64_t ph_footprint_pack_out(const struct ph_limits *limits, uint64_t objects);
 /* A negotiation (ph_cut). */

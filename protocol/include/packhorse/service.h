@@ -40,7 +40,13 @@ struct ph_service {
 	/* The owner command "shutdown": starts an orderly end. NULL: there is no such command. */
 	void *shutdown_user;
 	void (*shutdown)(void *user, const char *identity);
-	/* What sessions share of their answers; NULL: each selects for itself. */
+	/*
+	 * A commit has changed a repository: maintenance may be due (maintenance.h). Called from any
+	 * thread that runs a session; must not block. NULL: nobody keeps it.
+	 */
+	void *changed_user;
+	void (*changed)(void *user, const char *repo);
+	/* Answers that sessions share (selections.h); NULL: each selects for itself. */
 	struct ph_selections *selections;
 };
 

@@ -155,7 +155,7 @@ def parse(data, repo):
     return out
 
 
-CAPS_GONE = {"multi_ack", "deepen-since", "deepen-not", "deepen-relative", "no-done"}
+CAPS_GONE = {"no-done"}
 
 
 def normal(out):
@@ -394,4 +394,5 @@ def main():
     return failures != 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -43,9 +43,14 @@ const char *fix_hex(const struct fix *fix, const char *name)
 	return fix->name[find_name(fix, name)].hex;
 }
 
+uint32_t fix_entry(const struct fix *fix, const char *name)
+{
+	return fix->name[find_name(fix, name)].entry;
+}
+
 struct ph_oid fix_oid(const struct fix *fix, const char *name)
 {
-	return fix->pack.entries[fix->name[find_name(fix, name)].entry].oid;
+	return fix->pack.entries[fix_entry(fix, name)].oid;
 }
 
 static void name_fake(struct fix *fix, const char *name, uint8_t byte)
@@ -209,6 +214,14 @@ void fix_set_shallow(struct fix *fix, const char *name)
 	commit(txn);
 }
 
+void fix_set_config(struct fix *fix, const char *text)
+{
+	struct ph_txn *txn = begin(fix);
+
+	CHECK(ph_txn_set_setting(txn, "config", text, strlen(text)) == PH_OK);
+	commit(txn);
+}
+
 void fix_add_empty(struct fix *fix, const char *repo)
 {
 	struct ph_txn *txn;
@@ -217,20 +230,44 @@ void fix_add_empty(struct fix *fix, const char *repo)
 	commit(txn);
 }
 
-static void add_pack(struct fix *fix, struct ph_txn *txn)
+static void add_pack(struct ph_test_pack *from, struct ph_txn *txn)
 {
 	struct ph_test_buf index = {0};
 	struct ph_sink *sink;
 	uint32_t pack;
 
-	ph_test_pack_index(&fix->pack, &index);
+	ph_test_pack_index(from, &index);
 	CHECK(ph_txn_pack_begin(txn, &pack) == PH_OK);
 	CHECK(ph_txn_sink(txn, pack, PH_SECTION_RUN, &sink) == PH_OK);
-	CHECK(sink->ops->append(sink, fix->pack.run.data, fix->pack.run.len) == PH_OK);
+	CHECK(sink->ops->append(sink, from->run.data, from->run.len) == PH_OK);
 	CHECK(ph_txn_sink(txn, pack, PH_SECTION_INDEX, &sink) == PH_OK);
 	CHECK(sink->ops->append(sink, index.data, index.len) == PH_OK);
 	CHECK(ph_txn_pack_end(txn, pack) == PH_OK);
 	ph_test_buf_release(&index);
+}
+
+void fix_add_large(struct fix *fix, size_t bytes)
+{
+	struct ph_txn *txn = begin(fix);
+	struct ph_test_pack pack;
+	struct ph_test_rng rng;
+	uint8_t *data = malloc(bytes);
+	uint32_t at = fix->names++, change;
+
+	CHECK(data != NULL && at < FIX_NAMES_MAX);
+	ph_test_rng_init(&rng, 1);
+	ph_test_rng_fill(&rng, data, bytes);
+	ph_test_pack_init(&pack, fix->algo);
+	ph_test_pack_add(&pack, PH_OBJ_BLOB, data, bytes);
+	snprintf(fix->name[at].name, sizeof(fix->name[at].name), "bl");
+	fix->name[at].entry = UINT32_MAX;
+	ph_oid_to_hex(fix->name[at].hex, fix->algo, &pack.entries[0].oid);
+	add_pack(&pack, txn);
+	CHECK(ph_txn_ref_update(txn, "refs/blobs/large", NULL, &pack.entries[0].oid, NULL,
+	                        &change) == PH_OK);
+	commit(txn);
+	ph_test_pack_release(&pack);
+	free(data);
 }
 
 static void add_repo(struct fix *fix)
@@ -238,7 +275,7 @@ static void add_repo(struct fix *fix)
 	struct ph_txn *txn;
 
 	CHECK(ph_store_create(fix->store, "r", fix->algo, &txn) == PH_OK);
-	add_pack(fix, txn);
+	add_pack(&fix->pack, txn);
 	set_ref(fix, txn, "refs/heads/main", "c5", NULL);
 	set_ref(fix, txn, "refs/heads/side", "s1", NULL);
 	set_ref(fix, txn, "refs/tags/light", "c1", NULL);
@@ -270,6 +307,23 @@ void fix_release(struct fix *fix)
 	ph_store_close(fix->store);
 	ph_test_pack_release(&fix->pack);
 	assert_int_equal(fix->memory.live, 0);
+}
+
+int fix_setup(void **state)
+{
+	struct fix *fix = malloc(sizeof(*fix));
+
+	CHECK(fix != NULL);
+	fix_init(fix, PH_HASH_SHA1);
+	*state = fix;
+	return 0;
+}
+
+int fix_teardown(void **state)
+{
+	fix_release(*state);
+	free(*state);
+	return 0;
 }
 
 /* ---- requests ---- */
@@ -348,16 +402,37 @@ static void take(struct ph_session *session, enum ph_stream stream, struct ph_te
 	ph_session_output_ack(session, stream, len);
 }
 
-static struct ph_session *open_session(struct fix *fix, int version)
+/* The same bytes each time: 00 01 02 ... */
+static enum ph_status count_up(void *user, void *buf, size_t len)
+{
+	(void)user;
+	for (size_t i = 0; i < len; i++)
+		((uint8_t *)buf)[i] = (uint8_t)i;
+	return PH_OK;
+}
+
+static void keep_line(void *user, enum ph_log_level level, const char *source, uint64_t connection,
+                      const char *message)
+{
+	struct fix *fix = user;
+
+	(void)connection;
+	ph_test_buf_print(fix->log_text, "%d %s: %s\n", (int)level, source, message);
+}
+
+struct ph_session *fix_open(struct fix *fix, int version)
 {
 	struct ph_service service = {.store = fix->store,
 	                             .alloc = &fix->memory.alloc,
 	                             .limits = &fix->limits,
 	                             .permission = fix->permission,
 	                             .identity = "tester",
+	                             .random = count_up,
+	                             .log = fix->log_text ? &fix->log : NULL,
 	                             .agent = "packhorse/test"};
 	struct ph_session *session;
 
+	fix->log = (struct ph_log){fix, PH_LOG_DEBUG, keep_line};
 	if (ph_upload_pack_new(&session, &service, fix->repo, version) != PH_OK)
 		return NULL;
 	return session;
@@ -366,7 +441,7 @@ static struct ph_session *open_session(struct fix *fix, int version)
 void fix_talk(struct fix *fix, int version, const struct ph_test_buf *input,
               const struct fix_pace *pace, struct fix_run *run)
 {
-	struct ph_session *session = open_session(fix, version);
+	struct ph_session *session = fix_open(fix, version);
 	struct ph_test_rng rng;
 	size_t given = 0;
 	uint64_t now = 1000;

@@ -35,7 +35,9 @@ struct fix {
 	/* How sessions are run. */
 	enum ph_permission permission;
 	const char *repo;
-	uint64_t now_step_ms; /* that passes between two runs */
+	uint64_t now_step_ms;         /* that passes between two runs */
+	struct ph_log log;            /* of fix_open */
+	struct ph_test_buf *log_text; /* what sessions log goes here, when it is set */
 	/* Called once, when hook_at bytes were fed and the session waits for more. */
 	void (*hook)(struct fix *fix);
 	size_t hook_at;
@@ -43,13 +45,22 @@ struct fix {
 
 void fix_init(struct fix *fix, enum ph_hash_algo algo);
 void fix_release(struct fix *fix);
+/* The same for cmocka: *state is a struct fix with SHA-1. */
+int fix_setup(void **state);
+int fix_teardown(void **state);
 /* The id of a named object in hex; aborts when there is none. */
 const char *fix_hex(const struct fix *fix, const char *name);
+/* Its number in fix->pack. */
+uint32_t fix_entry(const struct fix *fix, const char *name);
 struct ph_oid fix_oid(const struct fix *fix, const char *name);
 /* Sets a ref ("" deletes) or the shallow boundary in a commit of its own. */
 void fix_set_ref(struct fix *fix, const char *ref, const char *name);
 void fix_set_symref(struct fix *fix, const char *ref, const char *target);
 void fix_set_shallow(struct fix *fix, const char *name);
+/* The repository's configuration, lines of key=value. */
+void fix_set_config(struct fix *fix, const char *text);
+/* Adds a blob of random bytes, called "bl", in a pack of its own and under refs/blobs/large. */
+void fix_add_large(struct fix *fix, size_t bytes);
 /* An empty repository. */
 void fix_add_empty(struct fix *fix, const char *repo);
 
@@ -59,6 +70,9 @@ void fix_add_empty(struct fix *fix, const char *repo);
  * a newline.
  */
 void fix_say(const struct fix *fix, struct ph_test_buf *out, const char *script);
+
+/* A session of the fixture, by itself; NULL for want of memory. */
+struct ph_session *fix_open(struct fix *fix, int version);
 
 struct fix_run {
 	struct ph_test_buf out, err;
@@ -82,8 +96,8 @@ void fix_run_release(struct fix_run *run);
 
 /*
  * What the session answered after its advertisement, a line a packet: ids of named objects as
- * "$name", "0000" and "0001", band 2 and 3 as "2:text", the pack as "pack: b5 c5 t5", sorted,
- * deltas as "b5<b4" (OFS) and "b5<<b4" (REF). Aborts on what is malformed.
+ * "$name", "0000" and "0001", band 2 and 3, and lines on band 1, as "2:text", the pack as "pack: b5
+ * c5 t5", sorted, deltas as "b5<b4" (OFS) and "b5<<b4" (REF). Aborts on what is malformed.
  */
 void fix_text(const struct fix *fix, const struct fix_run *run, bool with_advert,
               struct ph_test_buf *text);

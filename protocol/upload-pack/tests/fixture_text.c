@@ -224,6 +224,13 @@ void fix_line_text(const struct fix *fix, const uint8_t *data, size_t len, struc
 	ph_test_buf_append(text, "\n", 1);
 }
 
+/* With sideband-all everything is on bands; the pack begins with its signature. */
+static bool is_banded_line(const struct ph_pkt *pkt, const struct ph_test_buf *pack)
+{
+	return pack->len == 0 && pkt->len > 1 &&
+	       (pkt->len < 5 || memcmp(pkt->data + 1, "PACK", 4) != 0);
+}
+
 static void pkt_text(const struct fix *fix, const struct ph_pkt *pkt, struct ph_test_buf *pack,
                      struct ph_test_buf *text)
 {
@@ -234,6 +241,9 @@ static void pkt_text(const struct fix *fix, const struct ph_pkt *pkt, struct ph_
 			pack_text(fix, pack, text);
 		ph_test_buf_clear(pack);
 		ph_test_buf_print(text, "%s\n", pkt->kind == PH_PKT_FLUSH ? "0000" : "0001");
+	} else if (band == 1 && is_banded_line(pkt, pack)) {
+		ph_test_buf_print(text, "1:");
+		fix_line_text(fix, pkt->data + 1, pkt->len - 1, text);
 	} else if (band == 1) {
 		ph_test_buf_append(pack, pkt->data + 1, pkt->len - 1);
 	} else if (band == 2 || band == 3) {

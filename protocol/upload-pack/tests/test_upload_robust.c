@@ -28,20 +28,28 @@ static const struct fix_pace at_once = {SIZE_MAX, SIZE_MAX, 4096, 0};
 	"command=fetch|object-format=sha1|0001|thin-pack|include-tag|want $c5|"                    \
 	"shallow $c4|deepen 3|have $c5|0000|0000"
 
-static int setup(void **state)
-{
-	struct fix *fix = malloc(sizeof(*fix));
+/* Everything that can be configured, for FEATURES. */
+#define FEATURES                                                                                   \
+	"command=fetch|session-id=x|server-option=y|0001|sideband-all|packfile-uris https|"        \
+	"thin-pack|ofs-delta|include-tag|want-ref refs/heads/side|want-ref HEAD|want $t1|deepen "  \
+	"3|"                                                                                       \
+	"have $x1|have $s1|0000|"                                                                  \
+	"command=object-info|0001|size|oid $b1|oid $u1|oid $x1|oid $b1|0000|"                      \
+	"command=fetch|0001|wait-for-done|have $c1|0000|command=bundle-uri|0000|0000"
 
-	fix_init(fix, PH_HASH_SHA1);
-	*state = fix;
-	return 0;
-}
-
-static int teardown(void **state)
+static void configure_all(struct fix *fix)
 {
-	fix_release(*state);
-	free(*state);
-	return 0;
+	struct ph_test_buf config = {0};
+
+	ph_test_buf_print(&config,
+	                  "uploadpack.allowrefinwant=true\nuploadpack.allowsidebandall=true\n"
+	                  "transfer.advertisesid=true\ntransfer.advertiseobjectinfo=true\n"
+	                  "uploadpack.advertisebundleuris=true\nbundle.version=1\n"
+	                  "uploadpack.blobpackfileuri=%s %s https://example.org/p\n",
+	                  fix_hex(fix, "b4"), fix_hex(fix, "x2"));
+	ph_test_buf_append(&config, "", 1);
+	fix_set_config(fix, (const char *)config.data);
+	ph_test_buf_release(&config);
 }
 
 static void whole_is_fine(struct fix *fix, int version, const struct ph_test_buf *input)
@@ -55,7 +63,8 @@ static void whole_is_fine(struct fix *fix, int version, const struct ph_test_buf
 
 /* ---- input ---- */
 
-static void end_everywhere(struct fix *fix, int version, const char *script)
+/* ends: how many cuts are where a request has ended. */
+static void end_everywhere(struct fix *fix, int version, const char *script, size_t ends)
 {
 	struct ph_test_buf input = {0};
 	size_t len, ended_well = 0;
@@ -75,14 +84,16 @@ static void end_everywhere(struct fix *fix, int version, const char *script)
 		fix_run_release(&run);
 	}
 	/* Only between requests: before the first, after each, behind the empty one's digits. */
-	assert_int_equal(ended_well, version == 2 ? 4 : 1);
+	assert_int_equal(ended_well, ends);
 	ph_test_buf_release(&input);
 }
 
 static void test_end_everywhere(void **state)
 {
-	end_everywhere(*state, 0, V0);
-	end_everywhere(*state, 2, V2);
+	end_everywhere(*state, 0, V0, 1);
+	end_everywhere(*state, 2, V2, 4);
+	configure_all(*state);
+	end_everywhere(*state, 2, FEATURES, 5);
 }
 
 static void damage_everywhere(struct fix *fix, int version, const char *script)
@@ -111,6 +122,8 @@ static void test_damage_everywhere(void **state)
 {
 	damage_everywhere(*state, 0, V0);
 	damage_everywhere(*state, 2, V2);
+	configure_all(*state);
+	damage_everywhere(*state, 2, FEATURES);
 }
 
 /* ---- memory ---- */
@@ -151,6 +164,8 @@ static void test_fail_each_alloc(void **state)
 	/* A want that is only reachable. */
 	fail_each_alloc(*state, 2,
 	                "command=fetch|0001|want $t1|want $b4|filter blob:none|done|0000");
+	configure_all(*state);
+	fail_each_alloc(*state, 2, FEATURES);
 }
 
 /* ---- a store whose reads fail ---- */
@@ -279,6 +294,14 @@ static const struct ph_bytes *faulty_section(struct ph_snapshot *snapshot, uint3
 	return ph_snapshot_section(of(snapshot)->inner, pack, section);
 }
 
+static enum ph_status faulty_setting(struct ph_snapshot *snapshot, const char *key, void *buf,
+                                     size_t *len)
+{
+	return fails(of(snapshot)->faulty)
+	               ? PH_ERR_IO
+	               : ph_snapshot_setting(of(snapshot)->inner, key, buf, len);
+}
+
 static const struct ph_snapshot_ops faulty_snapshot_ops = {
         .release = faulty_release,
         .ref = faulty_ref,
@@ -286,6 +309,7 @@ static const struct ph_snapshot_ops faulty_snapshot_ops = {
         .source = faulty_source,
         .shallow = faulty_shallow,
         .section = faulty_section,
+        .setting = faulty_setting,
 };
 
 static enum ph_status faulty_open(struct ph_store *store, const char *name,
@@ -311,7 +335,18 @@ static enum ph_status faulty_open(struct ph_store *store, const char *name,
 	return PH_OK;
 }
 
-static const struct ph_store_ops faulty_ops = {.snapshot = faulty_open};
+static enum ph_status faulty_setting_get(struct ph_store *store, const char *key, void *buf,
+                                         size_t *len)
+{
+	struct faulty *faulty = (struct faulty *)store;
+
+	return fails(faulty) ? PH_ERR_IO : ph_store_setting_get(faulty->inner, key, buf, len);
+}
+
+static const struct ph_store_ops faulty_ops = {
+        .snapshot = faulty_open,
+        .setting_get = faulty_setting_get,
+};
 
 static void fail_each_read(struct fix *fix, int version, const char *script)
 {
@@ -353,6 +388,8 @@ static void test_fail_each_read(void **state)
 {
 	fail_each_read(*state, 0, V0);
 	fail_each_read(*state, 2, V2);
+	configure_all(*state);
+	fail_each_read(*state, 2, FEATURES);
 }
 
 /* A pack that fails is not ended: without a side-band there is no other way to tell. */
@@ -403,6 +440,7 @@ static void test_keepalive(void **state)
 	struct fix *fix = *state;
 	struct ph_test_buf input = {0}, text = {0}, expected = {0};
 	struct fix_run run;
+	size_t often;
 
 	fix_say(fix, &input, "want $c5 side-band-64k no-progress ofs-delta|0000|done");
 	fix_talk(fix, 0, &input, &at_once, &run);
@@ -416,9 +454,20 @@ static void test_keepalive(void **state)
 	fix_text(fix, &run, false, &text);
 	assert_int_equal(text.len, expected.len);
 	assert_memory_equal(text.data, expected.data, text.len);
-	assert_true(count_empty(&run) > 3);
+	often = count_empty(&run);
+	assert_true(often > 3);
 	fix_run_release(&run);
 
+	/* The owner may choose another time, or none. */
+	fix_set_config(fix, "uploadpack.keepalive=1\n");
+	fix_talk(fix, 0, &input, &slow, &run);
+	assert_true(count_empty(&run) > often);
+	fix_run_release(&run);
+	fix_set_config(fix, "uploadpack.keepalive=0\n");
+	fix_talk(fix, 0, &input, &slow, &run);
+	assert_int_equal(count_empty(&run), 0);
+	fix_run_release(&run);
+	fix_set_config(fix, "");
 	fix->limits.keepalive_ms = 0;
 	fix_talk(fix, 0, &input, &slow, &run);
 	assert_int_equal(count_empty(&run), 0);
@@ -486,8 +535,8 @@ static void test_many_refs(void **state)
 
 	fix_say(fix, &input, "command=ls-refs|0001|ref-prefix refs/many/09|ref-prefix HEAD|0000");
 	fix_talk(fix, 2, &input, &pace, &run);
-	/* Five capabilities and a flush, HEAD, ten thousand, and a flush. */
-	assert_int_equal(count_packets(&run), 6 + 1 + 10000 + 1);
+	/* The version, five capabilities and a flush, HEAD, ten thousand, and a flush. */
+	assert_int_equal(count_packets(&run), 7 + 1 + 10000 + 1);
 	fix_run_release(&run);
 	/* Two buffers, the session, an iterator: nothing that grows with the refs. */
 	assert_true(fix->memory.peak_bytes - before < 512 * 1024);
@@ -498,15 +547,11 @@ static void test_many_refs(void **state)
 static void test_client_stops_reading(void **state)
 {
 	struct fix *fix = *state;
-	struct ph_service service = {.store = fix->store,
-	                             .alloc = &fix->memory.alloc,
-	                             .limits = &fix->limits,
-	                             .permission = PH_PERM_READ};
 	struct ph_session *session;
 	size_t len;
 
 	add_many_refs(fix);
-	assert_int_equal(ph_upload_pack_new(&session, &service, "r", 0), PH_OK);
+	session = fix_open(fix, 0);
 	for (int i = 0; ph_session_state(session) & PH_WANT_RUN; i++) {
 		assert_true(i < 1000);
 		ph_session_run(session, 50, 0, 4096);
@@ -536,19 +581,50 @@ static void say(struct fix *fix, struct ph_session *session, const char *script)
 	ph_test_buf_release(&input);
 }
 
+/* The same in mid-pack: it costs the buffers and what the pack is made with. Time counts from what
+ * it took last. And one that is gone leaves nothing behind. */
+static void test_client_stops_in_the_pack(void **state)
+{
+	struct fix *fix = *state;
+	const char *ask[] = {"want $bl side-band-64k|0000|done",
+	                     "command=fetch|0001|want $bl|done|0000"};
+
+	fix_add_large(fix, 4u << 20);
+	for (int i = 0; i < 4; i++) {
+		int64_t live = fix->memory.live, bytes = fix->memory.live_bytes;
+		struct ph_session *session = fix_open(fix, i % 2 * 2);
+		size_t len;
+
+		ph_session_run(session, 50, 0, 4096);
+		say(fix, session, ask[i % 2]);
+		ph_session_output_buf(session, PH_STREAM_OUT, &len);
+		assert_true(len > 150000 && len <= 256 * 1024);
+		assert_true(fix->memory.live_bytes - bytes < 768 * 1024);
+		ph_session_output_ack(session, PH_STREAM_OUT, 100000);
+		ph_session_run(session, 1000, 0, 4096);
+		while (ph_session_state(session) & PH_WANT_RUN)
+			ph_session_run(session, 1000, 0, 4096);
+		assert_true(fix->memory.live_bytes - bytes < 768 * 1024);
+		for (uint64_t now = 0; i < 2 && !(ph_session_state(session) & PH_DONE);) {
+			assert_true(now < 1000 + fix->limits.idle_ms_max);
+			now = ph_session_deadline(session);
+			ph_session_run(session, now, 0, 4096);
+			assert_true(now <= 1000 + fix->limits.idle_ms_max);
+		}
+		assert_int_equal(ph_session_exit_status(session), i < 2 ? 128 : 0);
+		ph_session_free(session);
+		assert_int_equal(fix->memory.live, live);
+	}
+}
+
 /* One that stops when the pack is written and only its end is left: no time for keepalives passes
  * again and again, only the limit for its silence. */
 static void test_client_stops_at_the_end(void **state)
 {
 	struct fix *fix = *state;
-	struct ph_service service = {.store = fix->store,
-	                             .alloc = &fix->memory.alloc,
-	                             .limits = &fix->limits,
-	                             .permission = PH_PERM_READ};
-	struct ph_session *session;
+	struct ph_session *session = fix_open(fix, 0);
 	size_t len = 0;
 
-	assert_int_equal(ph_upload_pack_new(&session, &service, "r", 0), PH_OK);
 	say(fix, session, "want $c5 multi_ack_detailed side-band no-progress|0000");
 	/* Acknowledgments leave room for the pack alone. */
 	for (int i = 0; len < 256 * 1024 - 8192 - 200; i++) {
@@ -570,20 +646,15 @@ static void test_client_stops_at_the_end(void **state)
 static void test_cancel(void **state)
 {
 	struct fix *fix = *state;
-	struct ph_service service = {.store = fix->store,
-	                             .alloc = &fix->memory.alloc,
-	                             .limits = &fix->limits,
-	                             .permission = PH_PERM_READ};
 	struct ph_test_buf input = {0};
 	int64_t live = fix->memory.live;
 
 	fix_say(fix, &input, V0);
 	for (unsigned runs = 0; runs < 400; runs++) {
-		struct ph_session *session;
+		struct ph_session *session = fix_open(fix, 0);
 		size_t room;
 		uint8_t *buf;
 
-		assert_int_equal(ph_upload_pack_new(&session, &service, "r", 0), PH_OK);
 		buf = ph_session_input_buf(session, &room);
 		assert_true(room >= input.len);
 		memcpy(buf, input.data, input.len);
@@ -599,16 +670,19 @@ static void test_cancel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_setup_teardown(test_end_everywhere, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_damage_everywhere, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_fail_each_alloc, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_fail_each_read, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_bare_failure, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_keepalive, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_many_refs, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_client_stops_reading, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_client_stops_at_the_end, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_end_everywhere, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_damage_everywhere, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_fail_each_alloc, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_fail_each_read, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_bare_failure, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_keepalive, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_many_refs, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_client_stops_reading, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_client_stops_in_the_pack, fix_setup,
+	                                        fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_client_stops_at_the_end, fix_setup,
+	                                        fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_cancel, fix_setup, fix_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

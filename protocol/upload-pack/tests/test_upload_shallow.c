@@ -12,22 +12,6 @@
 #define BANDED " side-band-64k no-progress ofs-delta"
 #define FETCH "command=fetch|object-format=sha1|0001|ofs-delta|no-progress|"
 
-static int setup(void **state)
-{
-	struct fix *fix = malloc(sizeof(*fix));
-
-	fix_init(fix, PH_HASH_SHA1);
-	*state = fix;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fix_release(*state);
-	free(*state);
-	return 0;
-}
-
 static void test_deepen_v0(void **state)
 {
 	struct fix *fix = *state;
@@ -161,12 +145,12 @@ static void test_hidden_boundary(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_setup_teardown(test_deepen_v0, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_deepen_two_tips, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_deepen_more, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_shallow_lines, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_shallow_repository, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_hidden_boundary, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_deepen_v0, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_deepen_two_tips, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_deepen_more, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_shallow_lines, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_shallow_repository, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_hidden_boundary, fix_setup, fix_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,27 +11,11 @@
 #include <string.h>
 
 #define CAPS                                                                                       \
-	"thin-pack side-band side-band-64k ofs-delta shallow no-progress include-tag "             \
-	"multi_ack_detailed"
+	"multi_ack thin-pack side-band side-band-64k ofs-delta shallow deepen-since deepen-not "   \
+	"deepen-relative no-progress include-tag multi_ack_detailed"
 #define TAIL "filter object-format=sha1 agent=packhorse/test"
 #define BANDED " side-band-64k no-progress ofs-delta"
 #define HUNG_UP "fatal: the remote end hung up unexpectedly\n"
-
-static int setup(void **state)
-{
-	struct fix *fix = malloc(sizeof(*fix));
-
-	fix_init(fix, PH_HASH_SHA1);
-	*state = fix;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fix_release(*state);
-	free(*state);
-	return 0;
-}
 
 #define REFS                                                                                       \
 	"$c5 refs/heads/main\n"                                                                    \
@@ -191,6 +175,34 @@ static void test_multi_ack_off(void **state)
 	           "NAK\nNAK\npack: b1 c1 t1\n0000\n", "", 0);
 }
 
+#define CONTINUE " multi_ack side-band-64k no-progress ofs-delta"
+
+static void test_multi_ack(void **state)
+{
+	struct fix *fix = *state;
+
+	/* Each common one is to go on with; NAK at every flush; the last common one at the end. */
+	fix_expect(fix, 0, "want $c5" CONTINUE "|0000|have $x1|have $c3|have $c2|0000|0000|done",
+	           "ACK $c3 continue\nACK $c2 continue\nNAK\nNAK\nACK $c2\n"
+	           "pack: b4 b5<b4 c4 c5 t4 t5\n0000\n",
+	           "", 0);
+	/* Once the server could cut, what it does not know is acknowledged too, to end the search.
+	 * Nothing is ever "ready" here. */
+	fix_expect(fix, 0, "want $c5" CONTINUE "|0000|have $c4|0000|have $x1|0000|have $x2|done",
+	           "ACK $c4 continue\nNAK\nACK $x1 continue\nNAK\nACK $x2 continue\nACK $c4\n"
+	           "pack: b5 c5 t5\n0000\n",
+	           "", 0);
+	fix_expect(fix, 0, "want $c5" CONTINUE "|want $s1|0000|have $c3|have $x1|0000|done",
+	           "ACK $c3 continue\nNAK\nACK $c3\n"
+	           "pack: b4 b5<b4 bs c4 c5 s1 t4 t5 ts\n0000\n",
+	           "", 0);
+	fix_expect(fix, 0, "want $c1" CONTINUE "|0000|have $x1|0000|done",
+	           "NAK\nNAK\npack: b1 c1 t1\n0000\n", "", 0);
+	/* Who says both means the detailed one. */
+	fix_expect(fix, 0, "want $c5 multi_ack_detailed" CONTINUE "|0000|have $c4|0000|done",
+	           "ACK $c4 common\nACK $c4 ready\nNAK\nACK $c4\npack: b5 c5 t5\n0000\n", "", 0);
+}
+
 #define MULTI " multi_ack_detailed side-band-64k no-progress ofs-delta"
 
 static void test_multi_ack_detailed(void **state)
@@ -216,6 +228,63 @@ static void test_multi_ack_detailed(void **state)
 	           "ACK $b4 common\nACK $b4 common\nACK $b4\n"
 	           "pack: b1 b2<b1 b3<b2 b5 c1 c2 c3 c4 c5 t1 t2 t3 t4 t5\n0000\n",
 	           "", 0);
+}
+
+/* It is not offered to clients that have a connection; who says it nevertheless means it. */
+static void test_no_done(void **state)
+{
+	struct fix *fix = *state;
+
+	fix_expect(fix, 0, "want $c5" MULTI " no-done|0000|have $c4|0000",
+	           "ACK $c4 common\nACK $c4 ready\nNAK\nACK $c4\npack: b5 c5 t5\n0000\n", "", 0);
+	/* Ready by an unknown have: the pack comes behind the next flush. */
+	fix_expect(fix, 0, "want $c5" MULTI " no-done|0000|have $c4|have $x1|0000",
+	           "ACK $c4 common\nACK $x1 ready\nNAK\nACK $c4\npack: b5 c5 t5\n0000\n", "", 0);
+	/* Not ready: as if it had not been said. */
+	fix_expect(
+	        fix, 0, "want $c5" MULTI " no-done|0000|have $x1|0000|done",
+	        "NAK\nNAK\npack: b1 b2<b1 b3<b2 b4<b3 b5<b4 c1 c2 c3 c4 c5 t1 t2 t3 t4 t5\n0000\n",
+	        "", 0);
+	fix_expect(fix, 0, "want $c5" CONTINUE " no-done|0000|have $c4|0000|done",
+	           "ACK $c4 continue\nNAK\nACK $c4\npack: b5 c5 t5\n0000\n", "", 0);
+}
+
+static void test_configured(void **state)
+{
+	struct fix *fix = *state;
+
+	fix_set_config(fix,
+	               "uploadpack.allowtipsha1inwant=true\nuploadpack.allowfilter=false\n"
+	               "uploadpack.allowreachablesha1inwant=true\ntransfer.advertisesid=true\n");
+	fix_expect_all(fix, 0, "0000",
+	               "$c5 HEAD\\0" CAPS " allow-tip-sha1-in-want allow-reachable-sha1-in-want"
+	               " symref=HEAD:refs/heads/main session-id=000102030405060708090a0b0c0d0e0f "
+	               "object-format=sha1 agent=packhorse/test\n" REFS "0000\n",
+	               "", 0);
+	/* A capability that is not offered is not negotiated by asking for it. */
+	fix_expect(fix, 0, "want $c5 filter|filter blob:none|0000",
+	           "ERR git upload-pack: filtering capability not negotiated\n",
+	           "fatal: git upload-pack: filtering capability not negotiated\n", 128);
+}
+
+static void test_reachable_wants(void **state)
+{
+	struct fix *fix = *state;
+
+	fix_set_config(fix, "uploadpack.allowreachablesha1inwant=true\n");
+	fix_expect(fix, 0, "want $c2" BANDED "|0000|have $c1|done",
+	           "ACK $c1\npack: b2 c2 t2\n0000\n", "", 0);
+	fix_expect(fix, 0, "want $c5" BANDED "|want $u1|0000|done",
+	           "ERR upload-pack: not our ref $u1\n", "fatal: upload-pack: not our ref $u1\n",
+	           128);
+	/* Any object at all: what no ref reaches, but not what does not exist. */
+	fix_set_config(fix, "uploadpack.allowanysha1inwant=true\n");
+	fix_expect(fix, 0, "want $u1" BANDED "|want $bu|0000|have $c1|done",
+	           "ACK $c1\npack: bu u1\n0000\n", "", 0);
+	fix_expect(fix, 2, "command=fetch|0001|no-progress|want $bu|done|0000",
+	           "packfile\npack: bu\n0000\n", "", 0);
+	fix_expect(fix, 0, "want $x1|0000", "ERR upload-pack: not our ref $x1\n",
+	           "fatal: upload-pack: not our ref $x1\n", 128);
 }
 
 static void test_thin_pack(void **state)
@@ -267,8 +336,8 @@ static void test_filter(void **state)
 	fix_expect(fix, 0, "want $c5 filter|filter blob:none|filter blob:none|0000|done",
 	           "ERR multiple filter-specs cannot be combined\n",
 	           "fatal: multiple filter-specs cannot be combined\n", 128);
-	fix_expect(fix, 0, "want $c5 filter|filter tree:0|0000|done",
-	           "ERR filter 'tree:0' not supported\n", "fatal: filter 'tree:0' not supported\n",
+	fix_expect(fix, 0, "want $c5 filter|filter tree|0000|done",
+	           "ERR invalid filter-spec 'tree'\n", "fatal: invalid filter-spec 'tree'\n",
 	           128);
 }
 
@@ -286,10 +355,16 @@ static void test_bad_requests(void **state)
 	        {"want $c5|deepen 1x|0000", "", "fatal: Invalid deepen: deepen 1x\n"},
 	        {"want $c5|deepen 2147483648|0000", "",
 	         "fatal: Invalid deepen: deepen 2147483648\n"},
-	        {"want $c5|deepen-since 1|0000", "ERR deepen-since is not supported here\n",
-	         "fatal: deepen-since is not supported here\n"},
-	        {"want $c5|deepen-not x|0000", "ERR deepen-not is not supported here\n",
-	         "fatal: deepen-not is not supported here\n"},
+	        {"want $c5|deepen-since -1|0000", "",
+	         "fatal: Invalid deepen-since: deepen-since -1\n"},
+	        {"want $c5|deepen-since 10000000000000000000|0000", "",
+	         "fatal: Invalid deepen-since: deepen-since 10000000000000000000\n"},
+	        {"want $c5|deepen-not x|0000",
+	         "ERR git upload-pack: deepen-not is not a ref: deepen-not x\n",
+	         "fatal: git upload-pack: deepen-not is not a ref: deepen-not x\n"},
+	        {"want $c5|deepen-not side|deepen 1|0000", "",
+	         "fatal: git upload-pack: deepen and deepen-since (or deepen-not) cannot be used "
+	         "together\n"},
 	        {"want $c5|shallow x|0000", "", "fatal: invalid shallow line: shallow x\n"},
 	        {"want $c5|shallow $b1|0000", "ERR invalid shallow object $b1\n",
 	         "fatal: invalid shallow object $b1\n"},
@@ -305,9 +380,9 @@ static void test_bad_requests(void **state)
 	        {"want $c5|0000", "", HUNG_UP},
 	        {"want $c5|0000|have $x1|0000", "NAK\n", HUNG_UP},
 	        {"want $c5|0000|have x|done", "",
-	         "fatal: git upload-pack: expected object ID, got 'x'\n"},
+	         "fatal: git upload-pack: expected SHA1 object, got 'x'\n"},
 	        {"want $c5|0000|frob|done", "",
-	         "fatal: git upload-pack: expected object ID list, got 'frob'\n"},
+	         "fatal: git upload-pack: expected SHA1 list, got 'frob'\n"},
 	};
 	struct fix *fix = *state;
 
@@ -334,20 +409,24 @@ static void test_limits(void **state)
 
 	fix->limits.wants_max = 1;
 	fix_expect(fix, 0, "want $c5|want $c5|want $s1|0000",
-	           "ERR upload-pack: too many wants (at most 1)\n",
-	           "fatal: upload-pack: too many wants (at most 1)\n", 128);
+	           "ERR upload-pack: too many wants (wants_max 1)\n",
+	           "fatal: upload-pack: too many wants (wants_max 1)\n", 128);
 	fix->limits.shallows_max = 1;
 	fix_expect(fix, 0, "want $c5|shallow $x1|shallow $x2|0000",
-	           "ERR upload-pack: too many shallow lines (at most 1)\n",
-	           "fatal: upload-pack: too many shallow lines (at most 1)\n", 128);
+	           "ERR upload-pack: too many shallow lines (shallows_max 1)\n",
+	           "fatal: upload-pack: too many shallow lines (shallows_max 1)\n", 128);
 	fix->limits.haves_max = 1;
 	fix_expect(fix, 0, "want $c5|0000|have $x1|have $x1|done",
-	           "ERR upload-pack: too many haves (at most 1)\n",
-	           "fatal: upload-pack: too many haves (at most 1)\n", 128);
+	           "ERR upload-pack: too many haves (haves_max 1)\n",
+	           "fatal: upload-pack: too many haves (haves_max 1)\n", 128);
+	fix->limits.request_lines_max = 3;
+	fix_expect(fix, 0, "want $c5|want $c5|want $c5|want $c5|0000",
+	           "ERR upload-pack: too many lines (request_lines_max 3)\n",
+	           "fatal: upload-pack: too many lines (request_lines_max 3)\n", 128);
+	fix->limits.request_lines_max = 100;
 	fix->limits.depth_max = 2;
-	fix_expect(fix, 0, "want $c5|deepen 3|0000",
-	           "ERR upload-pack: deepen goes too far (at most 2)\n",
-	           "fatal: upload-pack: deepen goes too far (at most 2)\n", 128);
+	fix_expect(fix, 0, "want $c5|deepen 3|0000", "ERR upload-pack: too deep (depth_max 2)\n",
+	           "fatal: upload-pack: too deep (depth_max 2)\n", 128);
 }
 
 /* Bytes that are no packets. */
@@ -411,21 +490,25 @@ static void test_sha256(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_setup_teardown(test_advertisement, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_advertisement_heads, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_advertisement_empty, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_no_repository, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_clone, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_wants, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_push_meanwhile, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_multi_ack_off, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_multi_ack_detailed, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_thin_pack, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_include_tag, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_filter, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_bad_requests, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_bad_framing, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_advertisement, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_advertisement_heads, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_advertisement_empty, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_no_repository, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_clone, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_wants, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_push_meanwhile, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_multi_ack_off, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_multi_ack_detailed, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_multi_ack, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_no_done, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_configured, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_reachable_wants, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_thin_pack, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_include_tag, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_filter, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_bad_requests, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_limits, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_bad_framing, fix_setup, fix_teardown),
 	        cmocka_unit_test(test_sha256),
 	};
 

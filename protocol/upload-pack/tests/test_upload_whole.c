@@ -26,22 +26,6 @@
 #define MAIN "packfile\npack: b1 b2<b1 b3<b2 b4<b3 b5<b4 c1 c2 c3 c4 c5 t1 t2 t3 t4 t5\n0000\n"
 #define OBJECTS 22u
 
-static int setup(void **state)
-{
-	struct fix *fix = malloc(sizeof(*fix));
-
-	fix_init(fix, PH_HASH_SHA1);
-	*state = fix;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fix_release(*state);
-	free(*state);
-	return 0;
-}
-
 /* Attaches bytes to the fixture's pack as its note. */
 static void attach(struct fix *fix, const void *data, size_t len)
 {
@@ -192,15 +176,64 @@ static void test_malformed(void **state)
 	ph_test_sink_release(&sink);
 }
 
+/* The rank of an object in the pack. */
+static uint32_t rank_of(struct fix *fix, const char *name)
+{
+	struct ph_snapshot *snapshot;
+	struct ph_oid oid = fix_oid(fix, name);
+	const struct ph_source *source;
+	struct ph_loc loc;
+
+	assert_int_equal(ph_store_snapshot(fix->store, "r", &snapshot), PH_OK);
+	source = ph_snapshot_source(snapshot);
+	assert_int_equal(source->ops->find(source, &oid, &loc), PH_OK);
+	ph_snapshot_release(snapshot);
+	return loc.pos;
+}
+
+/* What a push has proven is served by its id, whatever became of the refs: where none is hidden. */
+static void test_proven(void **state)
+{
+	struct fix *fix = *state;
+	const char *ask = FETCH "want $u1|want $bu|done|0000";
+	const char *refused = "ERR upload-pack: not our ref $u1\n";
+	const char *err = "fatal: upload-pack: not our ref $u1\n";
+	struct ph_test_sink sink;
+	uint32_t copies[3];
+
+	fix_expect(fix, 2, ask, refused, err, 128);
+	note(fix, "c5");
+	fix_expect(fix, 2, ask, "packfile\npack: b1 bu c1 t1 u1\n0000\n", "", 0);
+	fix_expect(fix, 2, FETCH "want $u1|want $x1|done|0000",
+	           "ERR upload-pack: not our ref $x1\n", "fatal: upload-pack: not our ref $x1\n",
+	           128);
+	fix_set_config(fix, "uploadpack.hiderefs=refs/none\n");
+	fix_expect(fix, 2, ask, refused, err, 128);
+	fix_set_config(fix, "receive.hiderefs=refs/none\n");
+	fix_expect(fix, 2, ask, "packfile\npack: b1 bu c1 t1 u1\n0000\n", "", 0);
+	/* A copy of what another pack had is nobody's proof. */
+	copies[0] = 0;
+	copies[1] = rank_of(fix, "u1");
+	copies[2] = OBJECTS - 1;
+	make_note(fix, &sink, "c5", fix->pack.count, copies, 3);
+	attach(fix, sink.buf.data, sink.buf.len);
+	ph_test_sink_release(&sink);
+	fix_expect(fix, 2, ask, refused, err, 128);
+	/* Over protocols 0 and 1 a want is a ref's value, as ever. */
+	note(fix, "c5");
+	fix_expect(fix, 0, "want $u1|0000|done", refused, err, 128);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_setup_teardown(test_wants_are_tips, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_tips_below_wants, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_tips_out_of_reach, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_other_requests, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_copies, setup, teardown),
-	        cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_wants_are_tips, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_tips_below_wants, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_tips_out_of_reach, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_other_requests, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_copies, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_malformed, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_proven, fix_setup, fix_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

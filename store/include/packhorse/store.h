@@ -76,6 +76,8 @@ struct ph_store_ops {
 	                              size_t *len);
 	enum ph_status (*setting_set)(struct ph_store *store, const char *key, const void *data,
 	                              size_t len);
+	enum ph_status (*setting_swap)(struct ph_store *store, const char *key, const void *old,
+	                               size_t old_len, const void *data, size_t len);
 };
 
 struct ph_store {
@@ -215,6 +217,17 @@ static inline enum ph_status ph_store_setting_set(struct ph_store *store, const 
                                                   const void *data, size_t len)
 {
 	return store->ops->setting_set(store, key, data, len);
+}
+
+/*
+ * The same, when the setting has the value old (NULL: when it is not there); PH_ERR_CONFLICT
+ * otherwise. For who changes a part of what was read.
+ */
+static inline enum ph_status ph_store_setting_swap(struct ph_store *store, const char *key,
+                                                   const void *old, size_t old_len,
+                                                   const void *data, size_t len)
+{
+	return store->ops->setting_swap(store, key, old, old_len, data, len);
 }
 
 /* ---- snapshot ---- */
@@ -404,6 +417,10 @@ static inline enum ph_status ph_txn_set_shallow(struct ph_txn *txn, const struct
 	return txn->ops->set_shallow(txn, oids, count);
 }
 
+/*
+ * A setting of the repository; NULL data deletes. commit answers PH_ERR_CONFLICT, and will not do
+ * otherwise, when another has changed it since the base: what was read in the base is still so.
+ */
 static inline enum ph_status ph_txn_set_setting(struct ph_txn *txn, const char *key,
                                                 const void *data, size_t len)
 {
@@ -457,7 +474,7 @@ static inline void ph_txn_drop(struct ph_txn *txn, uint32_t change)
  *   PH_PENDING       wake(arg) follows, once; then call commit again for the result, which may
  *                    once more be PH_PENDING: a store may wake a caller to do its part
  *   PH_ERR_CONFLICT  a ref moved since prepare: the verdicts are new; drop what failed and
- *                    commit again
+ *                    commit again. Without a failed one: see set_setting, attach, replace
  *   others           PH_ERR_NOT_FOUND (repository gone), _EXISTS (repository made meanwhile),
  *                    _BUSY, _FULL, _READ_ONLY, _IO, _NOMEM: nothing happened, free it
  * A commit without changes and packs is PH_OK. wake may be NULL: then commit never answers

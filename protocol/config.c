@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The configuration that holds for one session: the server's text and the repository's, read in
+ * this order into one struct. Values were checked when they were set; one that is not as it should
+ * be (from a newer version, say) counts as not said. Everything lies in one piece of memory, of
+ * which nothing is taken where nothing is configured.
+ */
+#include "config_int.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* Lists of values: hidden from upload-pack, from receive-pack, packfile URIs, bundles. */
+#define LISTS 4u
+
+struct memory {
+	char *text[2]; /* the server's, the repository's; NULL for none */
+	struct ph_config_item items[];
+};
+
+static void set_defaults(struct ph_config *config)
+{
+	*config = (struct ph_config){
+	        .allow_filter = true,
+	        .upload_keepalive_s = PH_CONFIG_UNSET,
+	        .receive_keepalive_s = PH_CONFIG_UNSET,
+	        .filter_allow = true,
+	        .tree_depth_max = UINT32_MAX,
+	};
+}
+
+/* ---- one value ---- */
+
+static void add_item(struct ph_config_list *list, const char *text)
+{
+	/* The items lie in memory of ours, which the list shows to others as constant. */
+	struct ph_config_item *items = (struct ph_config_item *)(uintptr_t)list->items;
+
+	items[list->count++].text = text;
+}
+
+/* A later value of a bundle's key takes the place of an earlier one: clients take no key twice. */
+static void add_bundle(struct ph_config_list *list, char *key, char *value)
+{
+	struct ph_config_item *items = (struct ph_config_item *)(uintptr_t)list->items;
+	size_t len = strlen(key);
+
+	value[-1] = '=';
+	for (uint32_t i = 0; i < list->count; i++) {
+		if (strncmp(items[i].text, key, len + 1) == 0) {
+			items[i].text = key;
+			return;
+		}
+	}
+	add_item(list, key);
+}
+
+/* Slashes at the end mean nothing. */
+static void add_hidden(struct ph_config *config, size_t lists, char *value)
+{
+	size_t len = strlen(value);
+
+	while (len && value[len - 1] == '/')
+		value[--len] = 0;
+	if (lists & PH__CONFIG_HIDE_UPLOAD)
+		add_item(&config->hide_upload, value);
+	if (lists & PH__CONFIG_HIDE_RECEIVE)
+		add_item(&config->hide_receive, value);
+}
+
+static void set_filter(struct ph_config *config, enum ph_filter_kind kind, bool allowed)
+{
+	uint32_t bit = (uint32_t)1 << kind;
+
+	config->filters_allowed &= ~bit;
+	config->filters_denied &= ~bit;
+	*(allowed ? &config->filters_allowed : &config->filters_denied) |= bit;
+}
+
+static void set_unborn(struct ph_config *config, const char *value)
+{
+	if (strcmp(value, "ignore") == 0)
+		config->unborn = PH_UNBORN_IGNORE;
+	else
+		config->unborn =
+		        strcmp(value, "allow") == 0 ? PH_UNBORN_ALLOW : PH_UNBORN_ADVERTISE;
+}
+
+static void set_bool(struct ph_config *config, const struct ph__config_key *known,
+                     const char *value)
+{
+	bool truth = false;
+
+	ph__config_bool(value, &truth);
+	memcpy((char *)config + known->field, &truth, sizeof(truth));
+	if (known->type == PH__CONFIG_ANY_SHA1)
+		config->allow_tip_sha1 = config->allow_reachable_sha1 = truth;
+}
+
+static void set_number(struct ph_config *config, const struct ph__config_key *known,
+                       const char *value)
+{
+	uint64_t number = 0;
+	uint32_t narrow;
+
+	ph__config_number(value, UINT32_MAX, &number);
+	narrow = (uint32_t)number;
+	memcpy((char *)config + known->field, &narrow, sizeof(narrow));
+}
+
+/* git takes a depth for leave to use the filter. */
+static void set_tree_depth(struct ph_config *config, const struct ph__config_key *known,
+                           const char *value)
+{
+	set_number(config, known, value);
+	set_filter(config, PH_FILTER_TREE, true);
+}
+
+static void apply(struct ph_config *config, char *key, char *value)
+{
+	const struct ph__config_key *known = ph__config_find(key);
+	const char *sub, *why;
+	bool truth = false;
+	size_t len;
+
+	if (!known || ph_config_check(key, value, &why) != PH_OK)
+		return;
+	switch (known->type) {
+	case PH__CONFIG_BOOL:
+	case PH__CONFIG_ANY_SHA1:
+		set_bool(config, known, value);
+		break;
+	case PH__CONFIG_SECONDS:
+		set_number(config, known, value);
+		break;
+	case PH__CONFIG_TREE_DEPTH:
+		set_tree_depth(config, known, value);
+		break;
+	case PH__CONFIG_UNBORN:
+		set_unborn(config, value);
+		break;
+	case PH__CONFIG_HIDE:
+		add_hidden(config, known->field, value);
+		break;
+	case PH__CONFIG_PACKFILE_URI:
+		add_item(&config->blob_packfile_uris, value);
+		break;
+	case PH__CONFIG_FILTER_ALLOW:
+		sub = ph__config_subsection(key, &len);
+		ph__config_bool(value, &truth);
+		set_filter(config, ph__config_filter(sub, len), truth);
+		break;
+	case PH__CONFIG_BUNDLE_VERSION:
+	case PH__CONFIG_BUNDLE_MODE:
+	case PH__CONFIG_BUNDLE_HEURISTIC:
+	case PH__CONFIG_BUNDLE_URI:
+	case PH__CONFIG_BUNDLE_TOKEN:
+	case PH__CONFIG_BUNDLE_FILTER:
+	default:
+		add_bundle(&config->bundles, key, value);
+		break;
+	}
+}
+
+/* ---- all of them ---- */
+
+static uint32_t lines(const char *text)
+{
+	uint32_t count = 0;
+
+	for (; text && *text; count++) {
+		text += strcspn(text, "\n");
+		text += *text == '\n';
+	}
+	return count;
+}
+
+/* Room in every list for every value. */
+static struct memory *memory_new(const struct ph_alloc *alloc, uint32_t values)
+{
+	size_t bytes = sizeof(struct memory) + LISTS * values * sizeof(struct ph_config_item);
+
+	return ph_mem_zalloc(alloc, 1, bytes);
+}
+
+static enum ph_status fill(struct ph_config *config, char *text[2], const struct ph_alloc *alloc)
+{
+	uint32_t server = lines(text[0]), repo = lines(text[1]), values = server + repo;
+	struct memory *memory;
+
+	if (server > PH_CONFIG_VALUES_MAX || repo > PH_CONFIG_VALUES_MAX)
+		return PH_ERR_CORRUPT;
+	memory = memory_new(alloc, values);
+	if (!memory)
+		return PH_ERR_NOMEM;
+	config->memory = memory;
+	config->hide_upload.items = memory->items;
+	config->hide_receive.items = memory->items + values;
+	config->blob_packfile_uris.items = memory->items + 2 * (size_t)values;
+	config->bundles.items = memory->items + 3 * (size_t)values;
+	for (size_t i = 0; i < 2; i++) {
+		char *at = text[i], *key, *value;
+
+		memory->text[i] = text[i];
+		while (at && ph__config_next(&at, &key, &value) == PH_OK)
+			apply(config, key, value);
+	}
+	/* Whatever was said of one of the parts afterwards. */
+	config->allow_any_sha1 =
+	        config->allow_any_sha1 && config->allow_tip_sha1 && config->allow_reachable_sha1;
+	return PH_OK;
+}
+
+enum ph_status ph_config_load(struct ph_config *out, struct ph_store *store,
+                              struct ph_snapshot *snapshot, const struct ph_alloc *alloc)
+{
+	char *text[2] = {NULL, NULL};
+	size_t len;
+	enum ph_status status = ph__config_text(store, NULL, alloc, &text[0], &len);
+
+	set_defaults(out);
+	if (status == PH_OK && snapshot)
+		status = ph__config_text(store, snapshot, alloc, &text[1], &len);
+	if (status == PH_OK && (text[0] || text[1]))
+		status = fill(out, text, alloc);
+	if (status != PH_OK) {
+		ph_mem_free(alloc, text[0]);
+		ph_mem_free(alloc, text[1]);
+	}
+	return status;
+}
+
+void ph_config_release(struct ph_config *config, const struct ph_alloc *alloc)
+{
+	struct memory *memory = config->memory;
+
+	if (memory) {
+		ph_mem_free(alloc, memory->text[0]);
+		ph_mem_free(alloc, memory->text[1]);
+		ph_mem_free(alloc, memory);
+	}
+	set_defaults(config);
+}
+
+/* ---- hiding ---- */
+
+/* Without namespaces "^", which matches the full name, changes nothing. */
+static bool covers(const char *pattern, const char *name)
+{
+	size_t len;
+
+	pattern += *pattern == '^';
+	len = strlen(pattern);
+	return strncmp(name, pattern, len) == 0 && (name[len] == 0 || name[len] == '/');
+}
+
+bool ph_config_hidden(const struct ph_config_list *patterns, const char *name)
+{
+	for (uint32_t i = patterns->count; i > 0; i--) {
+		const char *pattern = patterns->items[i - 1].text;
+		bool shows = *pattern == '!';
+
+		if (covers(pattern + shows, name))
+			return !shows;
+	}
+	return false;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The keys that there are, one line each. A key is section.name or section.subsection.name; only
+ * the subsection's case counts. What a key does is said where it is used.
+ */
+#include "config_int.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define AT(field) offsetof(struct ph_config, field)
+
+/* In the order of git-config(1)'s sections, as a list for people to read. */
+static const struct ph__config_key keys[] = {
+        {"transfer.hideRefs", PH__CONFIG_HIDE, PH__CONFIG_HIDE_UPLOAD | PH__CONFIG_HIDE_RECEIVE,
+         true},
+        {"transfer.advertiseObjectInfo", PH__CONFIG_BOOL, AT(advertise_object_info), false},
+        {"transfer.advertiseSID", PH__CONFIG_BOOL, AT(advertise_sid), false},
+        {"uploadpack.hideRefs", PH__CONFIG_HIDE, PH__CONFIG_HIDE_UPLOAD, true},
+        {"uploadpack.allowTipSHA1InWant", PH__CONFIG_BOOL, AT(allow_tip_sha1), false},
+        {"uploadpack.allowReachableSHA1InWant", PH__CONFIG_BOOL, AT(allow_reachable_sha1), false},
+        {"uploadpack.allowAnySHA1InWant", PH__CONFIG_ANY_SHA1, AT(allow_any_sha1), false},
+        {"uploadpack.allowRefInWant", PH__CONFIG_BOOL, AT(allow_ref_in_want), false},
+        {"uploadpack.allowFilter", PH__CONFIG_BOOL, AT(allow_filter), false},
+        {"uploadpack.allowSidebandAll", PH__CONFIG_BOOL, AT(allow_sideband_all), false},
+        {"uploadpack.keepAlive", PH__CONFIG_SECONDS, AT(upload_keepalive_s), false},
+        {"uploadpack.advertiseBundleURIs", PH__CONFIG_BOOL, AT(advertise_bundle_uris), false},
+        {"uploadpack.blobPackfileUri", PH__CONFIG_PACKFILE_URI, 0, true},
+        {"uploadpackfilter.allow", PH__CONFIG_BOOL, AT(filter_allow), false},
+        {"uploadpackfilter.<filter>.allow", PH__CONFIG_FILTER_ALLOW, 0, false},
+        {"uploadpackfilter.tree.maxDepth", PH__CONFIG_TREE_DEPTH, AT(tree_depth_max), false},
+        {"lsrefs.unborn", PH__CONFIG_UNBORN, AT(unborn), false},
+        {"receive.hideRefs", PH__CONFIG_HIDE, PH__CONFIG_HIDE_RECEIVE, true},
+        {"receive.keepAlive", PH__CONFIG_SECONDS, AT(receive_keepalive_s), false},
+        {"receive.denyDeletes", PH__CONFIG_BOOL, AT(deny_deletes), false},
+        {"receive.denyNonFastForwards", PH__CONFIG_BOOL, AT(deny_non_fast_forwards), false},
+        {"uploadarchive.allowUnreachable", PH__CONFIG_BOOL, AT(archive_unreachable), false},
+        {"bundle.version", PH__CONFIG_BUNDLE_VERSION, 0, false},
+        {"bundle.mode", PH__CONFIG_BUNDLE_MODE, 0, false},
+        {"bundle.heuristic", PH__CONFIG_BUNDLE_HEURISTIC, 0, false},
+        {"bundle.<id>.uri", PH__CONFIG_BUNDLE_URI, 0, false},
+        {"bundle.<id>.creationToken", PH__CONFIG_BUNDLE_TOKEN, 0, false},
+        {"bundle.<id>.filter", PH__CONFIG_BUNDLE_FILTER, 0, false},
+};
+
+static const struct {
+	const char *name;
+	enum ph_filter_kind kind;
+} filters[] = {
+        {"blob:none", PH_FILTER_BLOB_NONE},
+        {"blob:limit", PH_FILTER_BLOB_LIMIT},
+        {"tree", PH_FILTER_TREE},
+        {"sparse:oid", PH_FILTER_SPARSE_OID},
+        {"object:type", PH_FILTER_OBJECT_TYPE},
+        {"combine", PH_FILTER_COMBINE},
+};
+
+const char *ph_config_known(uint32_t number)
+{
+	return number < sizeof(keys) / sizeof(*keys) ? keys[number].shown : NULL;
+}
+
+enum ph_filter_kind ph__config_filter(const char *name, size_t len)
+{
+	for (size_t i = 0; i < sizeof(filters) / sizeof(*filters); i++)
+		if (strlen(filters[i].name) == len && memcmp(filters[i].name, name, len) == 0)
+			return filters[i].kind;
+	return PH_FILTER_NONE;
+}
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool is_word(char c)
+{
+	c = lower(c);
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+}
+
+const char *ph__config_subsection(const char *key, size_t *len)
+{
+	const char *first = strchr(key, '.'), *last = strrchr(key, '.');
+
+	if (!first || first == last)
+		return NULL;
+	*len = (size_t)(last - first) - 1;
+	return first + 1;
+}
+
+/* An id of a bundle is letters, digits and dashes; a filter is one that there is. */
+static bool subsection_fits(bool filter, const char *sub, size_t len)
+{
+	if (filter)
+		return ph__config_filter(sub, len) != PH_FILTER_NONE;
+	for (size_t i = 0; i < len; i++)
+		if (!is_word(sub[i]))
+			return false;
+	return len > 0;
+}
+
+static bool matches(const char *shown, const char *key)
+{
+	bool filter = strncmp(shown, "uploadpackfilter.", 17) == 0;
+
+	for (; *shown && *shown != '<'; shown++)
+		if (lower(*shown) != *key++)
+			return false;
+	if (*shown == '<') {
+		const char *last = strrchr(key, '.');
+
+		if (!last || !subsection_fits(filter, key, (size_t)(last - key)))
+			return false;
+		for (shown = strchr(shown, '>') + 1, key = last; *shown; shown++)
+			if (lower(*shown) != *key++)
+				return false;
+	}
+	return *key == 0;
+}
+
+const struct ph__config_key *ph__config_find(const char *key)
+{
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		if (matches(keys[i].shown, key))
+			return &keys[i];
+	return NULL;
+}
+
+enum ph_status ph_config_key(char *out, const char *key)
+{
+	const char *first = strchr(key, '.'), *last = strrchr(key, '.');
+	size_t len = strlen(key);
+	bool well = first && len <= PH_CONFIG_KEY_MAX && first > key && last[1];
+
+	for (size_t i = 0; i < len && i < PH_CONFIG_KEY_MAX; i++) {
+		bool sub = first && key + i >= first && key + i <= last;
+		unsigned char c = (unsigned char)key[i];
+
+		out[i] = sub ? key[i] : lower(key[i]);
+		well = well && (sub ? c > 0x20 && c != 0x7f && c != '=' : is_word(key[i]));
+	}
+	out[len < PH_CONFIG_KEY_MAX ? len : PH_CONFIG_KEY_MAX] = 0;
+	if (!well)
+		return PH_ERR_INVALID;
+	return ph__config_find(out) ? PH_OK : PH_ERR_NOT_FOUND;
+}
+
+bool ph_config_multi(const char *key)
+{
+	char stored[PH_CONFIG_KEY_MAX + 1];
+
+	return ph_config_key(stored, key) == PH_OK && ph__config_find(stored)->multiple;
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Values of the configuration as git reads them: booleans in all their spellings, numbers with k, m
+ * and g; and the check of a value before it is set. What an owner is told here has to be enough to
+ * get it right the second time.
+ */
+#include "config_int.h"
+
+#include <string.h>
+
+/* A value of receive.keepAlive and its like: what git's own integers hold. */
+#define SECONDS_MAX 0x7fffffffu
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool same(const char *a, const char *b)
+{
+	while (*a && lower(*a) == lower(*b)) {
+		a++;
+		b++;
+	}
+	return lower(*a) == lower(*b);
+}
+
+static bool one_of(const char *value, const char *const *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (same(value, words[i]))
+			return true;
+	return false;
+}
+
+bool ph__config_bool(const char *value, bool *out)
+{
+	static const char *const yes[] = {"true", "yes", "on"};
+	static const char *const no[] = {"", "false", "no", "off"};
+	uint64_t number;
+
+	if (one_of(value, yes, 3))
+		*out = true;
+	else if (one_of(value, no, 4))
+		*out = false;
+	else if (ph__config_number(*value == '-' ? value + 1 : value, SECONDS_MAX, &number))
+		*out = number != 0;
+	else
+		return false;
+	return true;
+}
+
+static int digit(char c)
+{
+	c = lower(c);
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : 16;
+}
+
+/* What the suffix multiplies by; 0 for none that is known. */
+static uint64_t unit(const char *suffix)
+{
+	static const char *const units[] = {"", "k", "m", "g"};
+
+	for (unsigned i = 0; i < 4; i++)
+		if (same(suffix, units[i]))
+			return (uint64_t)1 << 10 * i;
+	return 0;
+}
+
+/* Decimal, with 0x hexadecimal, with 0 octal; then a unit. */
+bool ph__config_number(const char *value, uint64_t max, uint64_t *out)
+{
+	unsigned base = 10;
+	uint64_t number = 0, factor;
+
+	if (value[0] == '0' && lower(value[1]) == 'x') {
+		base = 16;
+		value += 2;
+	} else if (value[0] == '0') {
+		base = 8;
+	}
+	if (digit(*value) >= (int)base)
+		return false;
+	for (; digit(*value) < (int)base; value++) {
+		unsigned next = (unsigned)digit(*value);
+
+		if (number > (max - next) / base)
+			return false;
+		number = number * base + next;
+	}
+	factor = unit(value);
+	if (factor == 0 || number > max / factor)
+		return false;
+	*out = number * factor;
+	return true;
+}
+
+/* ---- checks ---- */
+
+static enum ph_status wrong(const char **why, const char *text)
+{
+	*why = text;
+	return PH_ERR_INVALID;
+}
+
+/* What ends up in a packet or on a screen as it is. */
+static bool printable(const char *value)
+{
+	for (; *value; value++)
+		if ((unsigned char)*value < 0x20 || *value == 0x7f)
+			return false;
+	return true;
+}
+
+static enum ph_status check_hide(const char *value, const char **why)
+{
+	size_t len;
+
+	value += *value == '!';
+	value += *value == '^';
+	len = strlen(value);
+	while (len && value[len - 1] == '/')
+		len--;
+	if (memchr(value, '*', len) || memchr(value, '?', len))
+		return wrong(why, "there are no wildcards: refs/x hides refs/x and all below it");
+	if (len > PH_REF_NAME_MAX)
+		return wrong(why, "it is longer than the name of any ref");
+	if ((len == 4 && memcmp(value, "HEAD", 4) == 0) ||
+	    (len >= 4 && memcmp(value, "refs", 4) == 0 && (len == 4 || value[4] == '/')))
+		return PH_OK;
+	return wrong(why, "it takes the beginning of a ref's full name, such as refs/pull; ! in "
+	                  "front shows again what an earlier one hides");
+}
+
+static bool is_hex(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (digit(text[i]) == 16)
+			return false;
+	return len == 40 || len == 64;
+}
+
+static bool is_uri(const char *value)
+{
+	size_t skip = strncmp(value, "https://", 8) == 0  ? 8
+	              : strncmp(value, "http://", 7) == 0 ? 7
+	                                                  : 0;
+
+	return skip && value[skip] && printable(value) && !strchr(value, ' ');
+}
+
+/* "<object> <pack> <uri>" */
+static enum ph_status check_packfile_uri(const char *value, const char **why)
+{
+	size_t object = strcspn(value, " ");
+	const char *pack = value + object + (value[object] == ' ');
+	size_t pack_len = strcspn(pack, " ");
+	const char *uri = pack + pack_len + (pack[pack_len] == ' ');
+
+	if (!is_hex(value, object) || !is_hex(pack, pack_len) || pack_len != object)
+		return wrong(why, "it takes a blob's id, the hash of a pack that holds it, and "
+		                  "the pack's URI, with one space between");
+	if (!is_uri(uri))
+		return wrong(why, "the URI must begin with https:// or http://, without spaces");
+	return PH_OK;
+}
+
+static enum ph_status check_words(const char *value, const char *const *words, size_t count,
+                                  const char **why, const char *text)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(value, words[i]) == 0)
+			return PH_OK;
+	return wrong(why, text);
+}
+
+/* The same rule as for a filter that a client sends; an empty one takes it away. */
+static enum ph_status check_filter(const char *value, const char **why)
+{
+	if (*value && printable(value) && !strchr(value, ' '))
+		return PH_OK;
+	return wrong(why, "it takes a filter, such as blob:none");
+}
+
+static enum ph_status check_type(const struct ph__config_key *key, const char *value,
+                                 const char **why)
+{
+	static const char *const unborn[] = {"advertise", "allow", "ignore"};
+	static const char *const mode[] = {"all", "any"};
+	static const char *const heuristic[] = {"creationToken"};
+	static const char *const version[] = {"1"};
+	uint64_t number;
+	bool truth;
+
+	switch (key->type) {
+	case PH__CONFIG_BOOL:
+	case PH__CONFIG_ANY_SHA1:
+	case PH__CONFIG_FILTER_ALLOW:
+		return ph__config_bool(value, &truth) ? PH_OK
+		                                      : wrong(why, "it takes true or false");
+	case PH__CONFIG_SECONDS:
+		return ph__config_number(value, SECONDS_MAX, &number)
+		               ? PH_OK
+		               : wrong(why, "it takes a number of seconds; 0 for never");
+	case PH__CONFIG_TREE_DEPTH:
+		return ph__config_number(value, UINT32_MAX, &number)
+		               ? PH_OK
+		               : wrong(why,
+		                       "it takes a number, with k, m or g behind it or without");
+	case PH__CONFIG_UNBORN:
+		return check_words(value, unborn, 3, why, "it takes advertise, allow or ignore");
+	case PH__CONFIG_HIDE:
+		return check_hide(value, why);
+	case PH__CONFIG_PACKFILE_URI:
+		return check_packfile_uri(value, why);
+	case PH__CONFIG_BUNDLE_VERSION:
+		return check_words(value, version, 1, why, "the only version is 1");
+	case PH__CONFIG_BUNDLE_MODE:
+		return check_words(value, mode, 2, why, "it takes all or any");
+	case PH__CONFIG_BUNDLE_HEURISTIC:
+		return check_words(value, heuristic, 1, why, "it takes creationToken");
+	case PH__CONFIG_BUNDLE_TOKEN:
+		return ph__config_number(value, UINT64_MAX, &number)
+		               ? PH_OK
+		               : wrong(why, "it takes a number that grows with each bundle");
+	case PH__CONFIG_BUNDLE_URI:
+		return is_uri(value) ? PH_OK
+		                     : wrong(why, "it must begin with https:// or http://, "
+		                                  "without spaces");
+	case PH__CONFIG_BUNDLE_FILTER:
+	default:
+		return check_filter(value, why);
+	}
+}
+
+enum ph_status ph_config_check(const char *key, const char *value, const char **why)
+{
+	char stored[PH_CONFIG_KEY_MAX + 1];
+	enum ph_status status = ph_config_key(stored, key);
+
+	if (status != PH_OK) {
+		*why = "there is no such key";
+		return status;
+	}
+	if (strlen(value) > PH_CONFIG_VALUE_MAX)
+		return wrong(why, "it is too long: at most 4096 bytes");
+	if (!printable(value))
+		return wrong(why, "it has control characters");
+	return check_type(ph__config_find(stored), value, why);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the configuration does not allow a push to do, in git's words: changing refs that it hides,
+ * deleting branches, and moving them to where their old value is lost. Whether a move is one
+ * forward is looked for in the objects of the transaction, the pushed ones among them.
+ */
+#include "receive_int.h"
+
+#include <string.h>
+
+static bool is_branch(const struct receive *r, const struct receive_command *c)
+{
+	return strncmp(receive_target(r, c), "refs/heads/", 11) == 0;
+}
+
+/* By the name that was given, and by that of the ref that would change. */
+static bool is_hidden(const struct receive *r, const struct receive_command *c)
+{
+	const struct ph_config_list *hidden = &r->config.hide_receive;
+
+	return ph_config_hidden(hidden, receive_name(r, c)) ||
+	       ph_config_hidden(hidden, receive_target(r, c));
+}
+
+void ph__receive_deny_release(struct receive *r)
+{
+	ph_reach_free(r->forward);
+	r->forward = NULL;
+}
+
+/* Whether the new value reaches the old one; an old one that is not here the transaction refuses.
+ */
+static enum ph_status begin_forward(struct receive *r, const struct receive_command *c)
+{
+	const struct ph_service *service = &r->session.service;
+	enum ph_status status = ph_reach_new(&r->forward, ph_txn_source(r->txn), service->alloc,
+	                                     service->limits, NULL);
+
+	if (status == PH_OK)
+		status = ph_reach_target(r->forward, &c->old_oid);
+	if (status == PH_ERR_NOT_FOUND)
+		status = PH_OK;
+	return status == PH_OK ? ph_reach_tip(r->forward, &c->new_oid) : status;
+}
+
+static enum ph_status check_forward(struct receive *r, struct receive_command *c, uint32_t *budget)
+{
+	struct ph_oid missing;
+	enum ph_status status = r->forward ? PH_OK : begin_forward(r, c);
+
+	if (status == PH_OK)
+		status = ph_reach_run(r->forward, budget, &missing);
+	if (status == PH_AGAIN)
+		return status;
+	ph__receive_deny_release(r);
+	if (status != PH_ERR_NOT_FOUND)
+		return status;
+	c->error = "non-fast-forward";
+	ph__receive_say(r, "error: denying non-fast-forward %s (you should pull first)",
+	                receive_name(r, c));
+	return PH_OK;
+}
+
+enum ph_status ph__receive_deny(struct receive *r, struct receive_command *c, uint32_t *budget)
+{
+	const struct ph_config *config = &r->config;
+
+	if (is_hidden(r, c)) {
+		c->error = c->deletes ? "deny deleting a hidden ref" : "deny updating a hidden ref";
+	} else if (c->deletes && config->deny_deletes && is_branch(r, c)) {
+		c->error = "deletion prohibited";
+		ph__receive_say(r, "error: denying ref deletion for %s", receive_name(r, c));
+	} else if (!c->deletes && config->deny_non_fast_forwards && is_branch(r, c) &&
+	           !ph_oid_is_zero(&c->old_oid)) {
+		return check_forward(r, c, budget);
+	}
+	return PH_OK;
+}
