@@ -113,8 +113,8 @@ PH_MUST_CHECK PH_API enum ph_status ph_depth_is_boundary(const struct ph_depth *
 
 /*
  * Reach: whether every target is reachable from the tips. Commits are walked by date, each with its
- * tree when a target is not a commit; it stops as soon as all are found. Commits and tags may become
- * targets after that as well: run it again, and it goes on from where it is.
+ * tree when a target is not a commit; it stops as soon as all are found. Commits and tags may
+ * become targets after that as well: run it again, and it goes on from where it is.
  */
 struct ph_reach;
 
