@@ -119,10 +119,12 @@ static bool number_of(const char *text, size_t len, uint64_t *out)
 		base = 8;
 	}
 	for (digits = at; at < len && (unsigned)digit_of(text[at]) < base; at++) {
-		if (value > (UINT64_MAX - 15) / base) {
+		unsigned digit = (unsigned)digit_of(text[at]);
+
+		if (value > (UINT64_MAX - digit) / base) {
 			return false;
 		}
-		value = value * base + (unsigned)digit_of(text[at]);
+		value = value * base + digit;
 	}
 	if (at == digits || !unit_of(text + at, len - at, &shift) || value > UINT64_MAX >> shift) {
 		return false;

@@ -497,7 +497,17 @@ static enum ph_status select_root(struct ph_walk *walk, struct ph_loc loc, uint3
 	struct ph__commit commit;
 	enum ph_status status;
 
-	if (!is_open(*state) || (*state & WALK_SELECTED) != 0) {
+	if (!is_open(*state)) {
+		return PH_OK;
+	}
+	/* Its contents stand nearer to what was asked for than in any commit. */
+	if (walk->filtering != NULL && (*state & WALK_TYPE) == WALK_TREE) {
+		status = ph__walk_filter_tree(walk, loc);
+		if (status != PH_OK) {
+			return status;
+		}
+	}
+	if ((*state & WALK_SELECTED) != 0) {
 		return PH_OK;
 	}
 	if ((*state & WALK_TYPE) == WALK_COMMIT) {
@@ -508,9 +518,8 @@ static enum ph_status select_root(struct ph_walk *walk, struct ph_loc loc, uint3
 		return status == PH_OK ? select_commit(walk, &commit, budget)
 		                       : fail_at(walk, status, loc);
 	}
-	if ((*state & WALK_TYPE) == WALK_TREE) {
-		status = walk->filtering != NULL ? ph__walk_filter_tree(walk, loc)
-		                                 : ph__trees_add(&walk->trees, &walk->env, loc);
+	if ((*state & WALK_TYPE) == WALK_TREE && walk->filtering == NULL) {
+		status = ph__trees_add(&walk->trees, &walk->env, loc);
 		if (status != PH_OK) {
 			return status;
 		}
