@@ -11,6 +11,7 @@ import time
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import cases_archive
 import cases_faults
 import cases_floods
 import cases_git
@@ -22,7 +23,7 @@ import machines
 from harness import World
 
 MODULES = (cases_git, cases_refused, cases_random, cases_machine, cases_faults, cases_floods,
-           cases_memory)
+           cases_memory, cases_archive)
 CASES = {case.__name__: case for module in MODULES for case in module.CASES}
 
 
