@@ -173,6 +173,18 @@ static size_t item_person(struct ph__format *format, struct ph__text *out, const
 	return 2;
 }
 
+/* Of a signature: that there is none. What one is worth is not for a server to say. */
+static size_t item_signature(struct ph__format *format, struct ph__text *out, const char *at)
+{
+	size_t len;
+
+	if (!at[1] || !strchr("?GSKFP", at[1]) || header(format, "gpgsig", &len))
+		return 0;
+	if (at[1] == '?')
+		add(format, out, "N", 1);
+	return 2;
+}
+
 /* ---- the message ---- */
 
 static size_t line_length(const char *at)
@@ -534,6 +546,8 @@ size_t ph__subst_item(struct ph__format *format, struct ph__text *out, const cha
 	case 'a':
 	case 'c':
 		return item_person(format, out, at);
+	case 'G':
+		return item_signature(format, out, at);
 	case 'g':
 		/* Of a reflog, which there is none of: known, and empty. */
 		return at[1] && strchr("dDsnNeE", at[1]) ? 2 : 0;

@@ -105,8 +105,8 @@ def attic(world, path, fmt):
         long_name(20, "w") + "/" + long_name(120, "x"): "name too long\n",
         "/".join(long_name(80, c) for c in "abcdef"): "480\n",
         "\u00fcml\u00e4ut/\u65e5\u672c\u8a9e.txt": "unicode\n",
-        "big.txt": "".join("line %d of %d\n" % (n, rng.randrange(1 << 30)) for n in range(100000)),
-        "big.dat": rng.randbytes(1 << 21) + b"\0", "mid.dat": rng.randbytes(300000),
+        "big.txt": "".join("line %d of %d\n" % (n, rng.randrange(1 << 30)) for n in range(60000)),
+        "big.dat": rng.randbytes(1200000) + b"\0", "mid.dat": rng.randbytes(300000),
         "just.dat": bytes(1 << 20),
     }
     stream = []
@@ -189,7 +189,7 @@ def archive_tar(world):
                      ["--prefix=" + long_name(120, "z") + "/", "main"], ["empty"], ["--prefix=e/", "empty"],
                      ["--format=tar", "main", "dir"], ["main", "README", "link", "module"], ["main", "deep/"],
                      ["main", "*.c"], ["main", "w?ld", "a/"], ["main", "*/x*"], ["main", "."], ["main", "./a//b"],
-                     ["main", ":/dir"], ["main", ":(literal)w*ld"], ["main", ":(glob)*/x.c"], ["main", ":(glob)**/x.c"],
+                     ["main", ":/dir"], ["main", ":(literal)w*ld"], ["main", ":(glob)mid/*/*/x.c"], ["main", ":(glob)**/x.c"],
                      ["main", "sub", "--", "z"], ["main", "module/"], ["main:sub"], ["main:sub/x/", "in"]):
             unpack = None
             if ":sub" in args[0]:
@@ -239,13 +239,14 @@ def archive_told(world):
     r = world.git("archive", "--remote=" + url, "-v", "--prefix=x/", "-o", world.path("v.tar"), "main", "dir", "README")
     local = world.git("archive", "-v", "--prefix=x/", "main", "dir", "README", cwd=path)
     told = [line.replace("remote: ", "").rstrip() for line in r.errtext.splitlines()]
-    equal(told, local.errtext.splitlines(), "what is told")
+    check(told[0].startswith("warning: negative patterns"), "a warning comes first: %r" % told)
+    equal(told[1:], [x for x in local.errtext.splitlines() if "egative" not in x and "Use" not in x], "what is told")
     equal(open(world.path("v.tar"), "rb").read(), local.out, "the archive beside it")
     # Many lines, interleaved with the archive.
     r = world.git("archive", "--remote=" + url, "--verbose", "--format=tgz", "-o", world.path("v.tgz"), "main")
     equal(gunzip(open(world.path("v.tgz"), "rb").read()), world.git("archive", "main", cwd=path).out, "the archive")
-    lines = {x.replace("remote: ", "").rstrip() for x in r.errtext.splitlines()}
-    check("sub/x/in/side" in lines and "warning" not in r.errtext.split("sub/x/in/side")[1][:9], r.errtext[-2000:])
+    lines = [x.replace("remote: ", "").rstrip() for x in r.errtext.splitlines()]
+    check("sub/x/in/side" in lines and "[attr]macro not allowed: sub/.gitattributes:1" in lines, r.errtext[-2000:])
     server.stop()
 
 
