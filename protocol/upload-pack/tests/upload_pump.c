@@ -8,6 +8,7 @@
  *	pack     a packfile, or nothing
  *	refs     lines "ID NAME [PEELED]" or "ref: TARGET NAME", and "format sha256" at the top
  *	shallow  ids, may be missing
+ *	config   lines "key=value" (config.h), may be missing
  * GIT_PROTOCOL says the protocol, as on a real server.
  */
 #include <packhorse/pack_in.h>
@@ -129,11 +130,19 @@ static void load_shallow(struct ph_txn *txn, FILE *file)
 	must("shallow", ph_txn_set_shallow(txn, oids, count));
 }
 
+static void load_config(struct ph_txn *txn, FILE *file)
+{
+	static char text[65536];
+	size_t len = fread(text, 1, sizeof(text), file);
+
+	must("config", ph_txn_set_setting(txn, "config", text, len));
+}
+
 static void load(struct ph_store *store, const struct ph_limits *limits, const char *dir,
                  const char *name)
 {
 	FILE *refs = open_in(dir, "refs"), *pack = open_in(dir, "pack"),
-	     *shallow = open_in(dir, "shallow");
+	     *shallow = open_in(dir, "shallow"), *config = open_in(dir, "config");
 	char line[4096] = "";
 	struct ph_txn *txn;
 	bool sha256;
@@ -151,6 +160,8 @@ static void load(struct ph_store *store, const struct ph_limits *limits, const c
 		load_ref(txn, line);
 	if (shallow)
 		load_shallow(txn, shallow);
+	if (config)
+		load_config(txn, config);
 	must("refs", ph_txn_prepare(txn));
 	must("commit", ph_txn_commit(txn, NULL, NULL));
 	ph_txn_free(txn);
@@ -159,6 +170,8 @@ static void load(struct ph_store *store, const struct ph_limits *limits, const c
 		fclose(pack);
 	if (shallow)
 		fclose(shallow);
+	if (config)
+		fclose(config);
 }
 
 /* ---- pumping ---- */
