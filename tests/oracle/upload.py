@@ -5,7 +5,7 @@ repositories. What the protocol fixes must be equal byte for byte; packs are tak
 of objects, and checked for completeness against a model. DIFFERENCES names what may differ, and why.
 
 PH_TEST_SEED     where random numbers begin
-PH_TEST_ROUNDS   how many repositories, of 25 requests each
+PH_TEST_ROUNDS   how many repositories, of 28 requests each
 PH_TEST_GIT      folder with another git's bin, which is then the peer
 PH_TEST_MORE     report that many kinds of differences in full, instead of 5
 PH_TEST_ONLY     of those that this regular expression matches
@@ -38,6 +38,16 @@ DIFFERENCES = {
     "agent": "names another program",
     "band 2": "progress is for people, and timed",
     "order of shallow": "git lists boundaries as its walk finds them, we by id",
+    "second ACK": "without multi_ack git says ACK again when the second have is a parent of the first; the "
+                  "protocol has one",
+    "ACK twice": "in version 2 git acknowledges a have as often as it was sent, we once",
+    "ERR as well": "of what is wrong with a request of version 0 git says some on stderr alone, we on both",
+    "other error": "of two things that are wrong git says the one it reads first; we look at wants at the end",
+    "object-format": "git takes no notice of a wrong object-format in version 0; we refuse",
+    "section order": "git sends wanted-refs before shallow-info, the document says after",
+    "any object": "git serves what exists in version 2, and trees and blobs under allowReachableSHA1InWant; we "
+                  "what the client may see",
+    "hidden tag": "git's include-tag sends tags of hidden refs",
     "had": "git sends trees and blobs that the client has: it marks those of few commits as had; or we do",
 }
 
@@ -203,9 +213,80 @@ class Case:
         """Advertisements are compared on their own."""
         return items if self.lines == ["0000"] or "0000" not in items else items[items.index("0000") + 1:]
 
+    def one_ack(self, items):
+        """Version 0 without multi_ack: the first ACK, and no other. Version 2: each once."""
+        if self.version == 2:
+            return self.each_once(items)
+        if self.words & {"multi_ack", "multi_ack_detailed"}:
+            return items
+        acks = [i for i, t in enumerate(items) if t.startswith("ACK ")]
+        if len(acks) > 1:
+            self.use("second ACK")
+        return [t for i, t in enumerate(items) if i not in acks[1:]]
+
+    def each_once(self, items):
+        out, seen = [], set()
+        for text in items:
+            seen = seen if text[-1:] == "\n" else set()  # a section ended
+            if text.lstrip("\1").startswith("ACK ") and text in seen:
+                self.use("ACK twice")
+                continue
+            seen.add(text)
+            out.append(text)
+        return out
+
+    def document_order(self, items):
+        """wanted-refs moved behind shallow-info."""
+        for i, text in enumerate(items):
+            if text.lstrip("\1") == "wanted-refs\n":
+                end = items.index("0001", i) + 1
+                if items[end:end + 1] and items[end].lstrip("\1") == "shallow-info\n":
+                    last = items.index("0001", end) + 1
+                    self.use("section order")
+                    return items[:i] + items[end:last] + items[i:end] + self.document_order(items[last:])
+        return items
+
+    def refused_rightly(self, items):
+        """Ours says that a want is none of its, and the client may not have it."""
+        said = re.fullmatch("(?:ERR |\3)upload-pack: not our ref ([0-9a-f]+)", (items or [""])[-1])
+        if not said or self.our.code != 128:
+            return False
+        want, repo = said[1], self.repo
+        if self.on("uploadpack.allowAnySHA1InWant") and want in repo.objects or want in repo.visible() or \
+                self.on("uploadpack.allowTipSHA1InWant") and want in repo.refs.values():
+            return False
+        return want in repo.objects
+
+    def both_refuse(self, theirs, ours):
+        """Both end with an error, and all that was said before is the same."""
+        if self.git.code != 128 or self.our.code != 128:
+            return False
+        error = re.compile("(ERR |\3)")
+        ends = [x[-1] if x and error.match(x[-1]) else "" for x in (theirs, ours)]
+        if theirs[:len(theirs) - bool(ends[0])] != ours[:len(ours) - bool(ends[1])]:
+            return False
+        if not ends[0] and self.version < 2 and ends[1][4:] in self.git.stderr:
+            self.use("ERR as well")
+        elif "not our ref" in ends[0] + ends[1]:
+            self.use("other error")
+        else:
+            return False
+        return True
+
+    def on(self, key):
+        return (key, "true") in self.repo.config
+
     def compare(self):
-        theirs = self.normal(self.behind_advertisement(self.git.items))
+        theirs = self.document_order(self.one_ack(self.normal(self.behind_advertisement(self.git.items))))
         ours = self.normal(self.behind_advertisement(self.our.items))
+        if theirs != ours and self.version < 2 and self.our.stderr.startswith("fatal: mismatched object format"):
+            self.use("object-format")
+            return
+        if theirs != ours and self.refused_rightly(ours):
+            self.use("any object")
+            return
+        if theirs != ours and self.both_refuse(theirs, ours):
+            return
         if self.git.code != self.our.code:
             self.differs("status: git %d %s, ours %d %s" % (
                 self.git.code, general(last_line(self.git.stderr)) if self.git.code else "",
@@ -231,6 +312,12 @@ class Case:
             # Whether such a tag goes depends on whether its target did, which the client may have.
             had |= {o for o in repo.refs.values() if repo.kind(o) == "tag" and repo.peel(o) in had}
         less, more = set(their.ids) - set(our.ids), set(our.ids) - set(their.ids)
+        if "include-tag" in self.words:
+            visible = {o for n, o in repo.refs.items() if not repo.hidden(n)}
+            hidden = {o for o in less if repo.kind(o) == "tag" and o not in visible}
+            if hidden:
+                self.use("hidden tag")
+            less -= hidden
         for what, some in (("missing from ours", less - had), ("only in ours", more - had)):
             if some:
                 kinds = collections.Counter(repo.kind(o) for o in some)
