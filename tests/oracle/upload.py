@@ -239,8 +239,8 @@ class Case:
         """wanted-refs moved behind shallow-info."""
         for i, text in enumerate(items):
             if text.lstrip("\1") == "wanted-refs\n":
-                end = items.index("0001", i) + 1
-                if items[end:end + 1] and items[end].lstrip("\1") == "shallow-info\n":
+                end = items.index("0001", i) + 1 if "0001" in items[i:] else len(items)
+                if items[end:end + 1] and items[end].lstrip("\1") == "shallow-info\n" and "0001" in items[end:]:
                     last = items.index("0001", end) + 1
                     self.use("section order")
                     return items[:i] + items[end:last] + items[i:end] + self.document_order(items[last:])
@@ -350,8 +350,17 @@ class Case:
             if self.named("packfile-uris ") else set()
 
 
+def well_formed(version, lines):
+    """Whether it is a request to its end, whatever it says."""
+    if version < 2:
+        return "0000" in lines and lines[0].startswith("want ")
+    requests = "\n".join(lines) + "\n"
+    return re.fullmatch(r"(command=[^\n]*\n([^\n]{5,}\n)*0001\n([^\n]{5,}\n)*0000\n)+", requests) is not None
+
+
 def shrunk(case):
     """The same difference with fewer lines."""
+    whole = well_formed(case.version, case.lines)
     kind, lines, tries = case.found[0][0], case.lines, 0
     step = max(1, len(lines) // 2)
     while step:
@@ -359,7 +368,8 @@ def shrunk(case):
         while at < len(lines) and tries < 200:
             fewer = lines[:at] + lines[at + step:]
             tries += 1
-            again = Case(case.served, case.version, fewer, collections.Counter()) if fewer else None
+            good = fewer and (not whole or well_formed(case.version, fewer))
+            again = Case(case.served, case.version, fewer, collections.Counter()) if good else None
             if again and kind in [k for k, _ in again.found]:
                 lines, case = fewer, again
             else:
