@@ -81,7 +81,10 @@ class Peer:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.top + "/host"], check=True)
         shutil.copy(world.key("id") + ".pub", self.top + "/authorized_keys")
         self.host, self.port, self.user = "127.0.0.1", port, "root"
+        # An empty home: the shell's start-up files of who runs this are no part of the peer.
+        os.makedirs(self.top + "/home")
         with open(self.top + "/config", "w") as f:
+            f.write("SetEnv HOME=%s/home\n" % self.top)
             f.write("Port %d\nListenAddress 127.0.0.1\nHostKey %s/host\nPidFile none\nUsePAM no\n"
                     "AuthorizedKeysFile %s/authorized_keys\nStrictModes no\nAcceptEnv GIT_PROTOCOL\n"
                     "MaxStartups 500\nMaxSessions 500\nUseDNS no\n" % (self.port, self.top, self.top))
