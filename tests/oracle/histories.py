@@ -41,7 +41,7 @@ class Maker:
         rng, files = self.rng, dict(files)
         for _ in range(rng.choice([0, 1, 1, 2, 4])):
             path = rng.choice(["", "dir0/", "dir1/", "dir1/sub/", "dir2/x/y/"]) + "file%d" % rng.randrange(6)
-            plain = [p for p, (mode, _) in files.items() if mode.startswith("100")]
+            plain = [p for p, (mode, _) in files.items() if mode.startswith("100") and p != "patterns"]
             what = rng.random()
             if what < 0.5 and plain:
                 old = rng.choice(plain)
@@ -51,8 +51,8 @@ class Maker:
             elif what < 0.65 and plain:
                 for p in [p for p in files if p.startswith("dir1/")]:
                     files["copy/" + p[5:]] = files[p]  # a tree that occurs twice
-            elif what < 0.7 and files:
-                del files[rng.choice(list(files))]
+            elif what < 0.7 and plain:
+                del files[rng.choice(plain)]
             elif what < 0.75:
                 files["link"] = ("120000", self.repo.add("blob", path.encode()))
             elif what < 0.8:

@@ -62,14 +62,20 @@ class Requests:
     def filter(self):
         rng = self.rng
         simple = ["blob:none", "blob:limit=%s" % rng.choice(["0", "1", "100", "1k", "1m"]),
-                  "tree:%d" % rng.randrange(4), "sparse:oid=main:patterns",
+                  "tree:%d" % rng.randrange(4), "sparse:oid=" + self.patterns(),
                   "object:type=" + rng.choice(["commit", "tree", "blob", "tag"])]
         what = rng.random()
         if what < 0.7:
             return rng.choice(simple[:4] if rng.random() < 0.8 else simple)
         if what < 0.93:
-            return "combine:" + "+".join(rng.sample(simple, 2)).replace("main:", "main%3a")
+            return "combine:" + "+".join(rng.sample(simple, 2)).replace("main:p", "main%3ap")
         return rng.choice(["blob:some", "tree:x", "combine:", "sparse:path=x", "sparse:oid=" + self.unknown[0], ""])
+
+    def patterns(self):
+        repo = self.repo
+        tree = repo.links(repo.refs["refs/heads/main"])[1][0]
+        oid = [o for _, name, o in repo.entries(tree) if name == b"patterns"][0]
+        return self.rng.choice([oid, "main:patterns", "refs/heads/main:patterns"])
 
     def depth(self):
         """Lines that deepen, and those that say what is shallow already."""
@@ -198,7 +204,7 @@ class Requests:
         what = self.rng.random()
         if what < 0.13:
             return self.ls_refs()
-        if what < 0.17 and "object-info" in self.offered[2]:
+        if what < 0.17 and ("transfer.advertiseObjectInfo", "true") in self.repo.config:
             return self.object_info() + self.maybe(0.2, *self.object_info())
         if what < 0.18:
             return self.maybe(0.5, FLUSH)

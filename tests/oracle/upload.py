@@ -41,12 +41,20 @@ DIFFERENCES = {
     "second ACK": "without multi_ack git says ACK again when the second have is a parent of the first; the "
                   "protocol has one",
     "ACK twice": "in version 2 git acknowledges a have as often as it was sent, we once",
-    "ERR as well": "of what is wrong with a request of version 0 git says some on stderr alone, we on both",
+    "ERR as well": "of what is wrong with a request git says some on stderr alone, we on both",
+    "at once": "git sees what is wrong with depths and sparse blobs when it makes the pack, we when it is asked for",
+    "state": "git keeps marks on objects from one request of a connection to the next, we nothing",
+    "own boundary": "with deepen-relative and deepen-not git forgets that its own repository is shallow",
+    "hidden deepen-not": "git takes names of hidden refs in deepen-not, for us they are none",
+    "wanted and filtered": "git leaves out a tree or blob that is wanted by id when a commit has it too, and the "
+                           "filter does not want it",
+    "hidden have": "where refs are hidden, we do not say that we have what only they reach, nor trees or blobs",
     "other error": "of two things that are wrong git says the one it reads first; we look at wants at the end",
+    "object-info": "git of some versions offers it always, and without saying that it is about sizes",
     "object-format": "git takes no notice of a wrong object-format in version 0; we refuse",
     "section order": "git sends wanted-refs before shallow-info, the document says after",
-    "any object": "git serves what exists in version 2, and trees and blobs under allowReachableSHA1InWant; we "
-                  "what the client may see",
+    "any object": "git serves what exists in version 2, and trees and blobs under allowReachableSHA1InWant, and "
+                  "tells sizes; we of what the client may see",
     "hidden tag": "git's include-tag sends tags of hidden refs",
     "had": "git sends trees and blobs that the client has: it marks those of few commits as had; or we do",
 }
@@ -83,7 +91,8 @@ class Served:
         packed = self.call("pack-objects", "--stdout", "-q", "--delta-base-offset", "--window=50",
                            data="".join(o + "\n" for o in repo.objects).encode())
         self.write(self.pump + "/pack", packed)
-        self.call("repack", "-adq")
+        if not any("PackfileUri" in key for key, _ in repo.config):
+            self.call("repack", "-adq")  # git names URIs for loose objects alone
         self.write(self.pump + "/refs", self.refs_text())
 
     def write(self, path, data, how="w"):
@@ -186,7 +195,8 @@ class Case:
         self.compare()
 
     def named(self, lead):
-        return [l.split()[1] for l in self.lines if l.startswith(lead) and len(l.split()) > 1]
+        """The second words of lines that begin with something."""
+        return [(line.split() + [""])[1] for line in self.lines if line.startswith(lead)]
 
     def differs(self, kind, text):
         self.found.append((kind, text))
@@ -208,6 +218,51 @@ class Case:
             group = []
             out.append(re.sub("agent=[!-~]+", "agent=*", text))
         return out[:-1]
+
+    def sizes_of_visible(self, items):
+        """Without sizes that we do not tell, of what the client may not see."""
+        untold = {t.strip() for t in self.our.items if re.fullmatch("[0-9a-f]{40,} ", t)} - self.repo.visible()
+        if "command=object-info" not in self.lines or not untold & set(self.repo.objects):
+            return items
+        self.use("any object")
+        return [t.split()[0] + " " if t.split(" ")[0] in untold else t for t in items]
+
+    def without_own_boundary(self, items):
+        if not self.repo.shallow or "deepen-relative" not in self.words:
+            return items
+        out = [t for t in items if not (t.startswith("shallow ") and t[8:] in self.repo.shallow and
+                                        t not in self.git.items)]
+        if out != items:
+            self.use("own boundary")
+        return out
+
+    def meant(self, theirs, ours):
+        """Whether what differs has a name. These end the comparison."""
+        said = self.our.stderr
+        hides = any(k.lower().endswith("hiderefs") for k, _ in self.repo.config)
+        if self.version < 2 and said.startswith("fatal: mismatched object format"):
+            self.use("object-format")
+        elif "deepen and deepen-since" in said or "unable to access sparse blob in '%s'" % self.unknown_blob() in said:
+            self.use("at once")
+        elif "no commits selected" in self.git.stderr and len(self.named("command=fetch")) > 1:
+            self.use("state")
+        elif hides and any(h in self.repo.objects and (h not in self.repo.visible() or self.repo.kind(h) != "commit")
+                           for h in self.named("have ")):
+            self.use("hidden have")
+        elif hides and "deepen-not is not a ref" in said:
+            self.use("hidden deepen-not")
+        elif self.repo.shallow and self.our.code == 0 and "possible repository corruption" in self.git.stderr:
+            self.use("own boundary")
+        elif self.refused_rightly(ours):
+            self.use("any object")
+        else:
+            return self.both_refuse(theirs, ours)
+        return True
+
+    def unknown_blob(self):
+        """The id in a sparse:oid that is no object."""
+        said = re.search("sparse:oid=([0-9a-f]{40,})", " ".join(self.lines))
+        return said[1] if said and said[1] not in self.repo.objects else "-"
 
     def behind_advertisement(self, items):
         """Advertisements are compared on their own."""
@@ -265,9 +320,9 @@ class Case:
         ends = [x[-1] if x and error.match(x[-1]) else "" for x in (theirs, ours)]
         if theirs[:len(theirs) - bool(ends[0])] != ours[:len(ours) - bool(ends[1])]:
             return False
-        if not ends[0] and self.version < 2 and ends[1][4:] in self.git.stderr:
+        if not ends[0] and error.sub("", ends[1], 1) in self.git.stderr:
             self.use("ERR as well")
-        elif "not our ref" in ends[0] + ends[1]:
+        elif re.search("not our ref|unknown ref|deepen-not", ends[0] + ends[1]):
             self.use("other error")
         else:
             return False
@@ -279,13 +334,12 @@ class Case:
     def compare(self):
         theirs = self.document_order(self.one_ack(self.normal(self.behind_advertisement(self.git.items))))
         ours = self.normal(self.behind_advertisement(self.our.items))
-        if theirs != ours and self.version < 2 and self.our.stderr.startswith("fatal: mismatched object format"):
-            self.use("object-format")
-            return
-        if theirs != ours and self.refused_rightly(ours):
-            self.use("any object")
-            return
-        if theirs != ours and self.both_refuse(theirs, ours):
+        if self.lines == ["0000"] and "object-info\n" in theirs:
+            self.use("object-info")
+            theirs.remove("object-info\n")
+            ours = [t for t in ours if t != "object-info=size\n"]
+        theirs, ours = self.sizes_of_visible(theirs), self.without_own_boundary(ours)
+        if theirs != ours and self.meant(theirs, ours):
             return
         if self.git.code != self.our.code:
             self.differs("status: git %d %s, ours %d %s" % (
@@ -297,7 +351,8 @@ class Case:
             while at < min(len(theirs), len(ours)) and theirs[at] == ours[at]:
                 at += 1
             pair = [(x[at:at + 1] or ["nothing"])[0] for x in (theirs, ours)]
-            self.differs("packet: git %r, ours %r" % tuple(general(p)[:40] for p in pair), "packet %d\n  git  %r\n  ours %r" % (at, *pair))
+            self.differs("packet: git %r, ours %r" % tuple(general(p)[:40] for p in pair),
+                         "packet %d\n  git  %r\n  ours %r" % (at, theirs[at:at + 3], ours[at:at + 3]))
         elif None not in self.git.packs + self.our.packs:
             for their, our in zip(self.git.packs, self.our.packs):
                 self.compare_pack(their, our)
@@ -318,6 +373,10 @@ class Case:
             if hidden:
                 self.use("hidden tag")
             less -= hidden
+        wanted = more & set(self.named("want ")) if self.named("filter ") else set()
+        if wanted:
+            self.use("wanted and filtered")
+            more -= wanted
         for what, some in (("missing from ours", less - had), ("only in ours", more - had)):
             if some:
                 kinds = collections.Counter(repo.kind(o) for o in some)
