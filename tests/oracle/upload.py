@@ -37,14 +37,15 @@ if os.environ.get("PH_TEST_GIT"):
 DIFFERENCES = {
     "agent": "names another program",
     "band 2": "progress is for people, and timed",
-    "order of shallow": "git lists boundaries as its walk finds them, we by id",
+    "order": "git lists boundaries as its walk finds them, we by id; and wanted refs by a hash since 2.46",
     "second ACK": "without multi_ack git says ACK again when the second have is a parent of the first; the "
                   "protocol has one",
-    "ACK twice": "in version 2 git acknowledges a have as often as it was sent, we once",
+    "ACK twice": "in version 2 git acknowledges a have as often as it was sent, we once; since 2.46 it leaves out "
+                 "parents of those acknowledged before",
     "ERR as well": "of what is wrong with a request git says some on stderr alone, we on both",
     "at once": "git sees what is wrong with depths and sparse blobs when it makes the pack, we when it is asked for",
     "state": "git keeps marks on objects from one request of a connection to the next, we nothing",
-    "own boundary": "with deepen-relative and deepen-not git forgets that its own repository is shallow",
+    "own boundary": "but for plain deepen git forgets that its own repository is shallow",
     "hidden deepen-not": "git takes names of hidden refs in deepen-not, for us they are none",
     "wanted and filtered": "git leaves out a tree or blob that is wanted by id when a commit has it too, and the "
                            "filter does not want it",
@@ -209,13 +210,13 @@ class Case:
 
     def normal(self, items):
         """Without what may always differ."""
-        out, group = [], []
+        out, group, in_wanted = [], [], False
         for text in items + ["end"]:
-            if re.match("\1?(un)?shallow ", text):
+            if re.match("\1?(un)?shallow ", text) or in_wanted and re.match("\1?[0-9a-f]{40,} ", text):
                 group.append(text)
                 continue
             out += sorted(group)
-            group = []
+            group, in_wanted = [], text.lstrip("\1") == "wanted-refs\n"
             out.append(re.sub("agent=[!-~]+", "agent=*", text))
         return out[:-1]
 
@@ -228,7 +229,7 @@ class Case:
         return [t.split()[0] + " " if t.split(" ")[0] in untold else t for t in items]
 
     def without_own_boundary(self, items):
-        if not self.repo.shallow or "deepen-relative" not in self.words:
+        if not self.repo.shallow or not self.words & {"deepen-relative", "deepen-since", "deepen-not"}:
             return items
         out = [t for t in items if not (t.startswith("shallow ") and t[8:] in self.repo.shallow and
                                         t not in self.git.items)]
@@ -244,7 +245,7 @@ class Case:
             self.use("object-format")
         elif "deepen and deepen-since" in said or "unable to access sparse blob in '%s'" % self.unknown_blob() in said:
             self.use("at once")
-        elif "no commits selected" in self.git.stderr and len(self.named("command=fetch")) > 1:
+        elif len(self.named("command=fetch")) > 1 and self.named("deepen") + self.named("shallow"):
             self.use("state")
         elif hides and any(h in self.repo.objects and (h not in self.repo.visible() or self.repo.kind(h) != "commit")
                            for h in self.named("have ")):
@@ -290,6 +291,15 @@ class Case:
             out.append(text)
         return out
 
+    def no_parents(self, items):
+        """Version 2: without ACKs that git has not, of parents of other haves."""
+        parents = {p for h in self.named("have ") if self.repo.kind(h) == "commit" for p in self.repo.links(h)[0]}
+        out = [t for t in items if not (self.version == 2 and t.strip("\1\n")[:4] == "ACK " and
+                                        t.strip("\1\n")[4:] in parents and t not in self.git.items)]
+        if out != items:
+            self.use("ACK twice")
+        return out
+
     def document_order(self, items):
         """wanted-refs moved behind shallow-info."""
         for i, text in enumerate(items):
@@ -316,6 +326,10 @@ class Case:
         """Both end with an error, and all that was said before is the same."""
         if self.git.code != 128 or self.our.code != 128:
             return False
+        if "\1wanted-refs" in ["\1" + t.strip("\1\n") for t in theirs] and \
+                last_line(self.git.stderr) == last_line(self.our.stderr):
+            self.use("section order")
+            return True
         error = re.compile("(ERR |\3)")
         ends = [x[-1] if x and error.match(x[-1]) else "" for x in (theirs, ours)]
         if theirs[:len(theirs) - bool(ends[0])] != ours[:len(ours) - bool(ends[1])]:
@@ -338,7 +352,7 @@ class Case:
             self.use("object-info")
             theirs.remove("object-info\n")
             ours = [t for t in ours if t != "object-info=size\n"]
-        theirs, ours = self.sizes_of_visible(theirs), self.without_own_boundary(ours)
+        theirs, ours = self.sizes_of_visible(theirs), self.without_own_boundary(self.no_parents(ours))
         if theirs != ours and self.meant(theirs, ours):
             return
         if self.git.code != self.our.code:
@@ -373,7 +387,8 @@ class Case:
             if hidden:
                 self.use("hidden tag")
             less -= hidden
-        wanted = more & set(self.named("want ")) if self.named("filter ") else set()
+        wants = self.named("want ") + [repo.value(n) for n in self.named("want-ref ")]
+        wanted = more & set(wants + list(map(repo.peel, wants))) if self.named("filter ") else set()
         if wanted:
             self.use("wanted and filtered")
             more -= wanted
