@@ -115,6 +115,16 @@ uint64_t ph_footprint_depth(const struct ph_limits *limits, uint64_t objects, ui
 	       queue_bytes(objects, tips) + GROWN * width * sizeof(struct ph_oid) + SMALL_BYTES;
 }
 
+uint64_t ph_footprint_read(const struct ph_limits *limits, uint64_t objects)
+{
+	return reader_bytes(limits, objects);
+}
+
+uint64_t ph_footprint_deflate(void)
+{
+	return DEFLATE_BYTES;
+}
+
 uint64_t ph_footprint_pack_in(const struct ph_limits *limits, uint64_t objects)
 {
 	uint64_t object = object_bytes(limits);

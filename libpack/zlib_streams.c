@@ -158,7 +158,12 @@ enum ph_status ph_inflate_step(struct ph_inflate *inflater, const uint8_t *in, s
 	}
 }
 
-enum ph_status ph_deflate_new(struct ph_deflate **out, const struct ph_alloc *alloc, int level)
+/* A window of 32 KiB, with zlib's header and checksum around the stream or without. */
+#define WINDOW_BITS 15
+#define MEMORY_LEVEL 8
+
+static enum ph_status deflate_new(struct ph_deflate **out, const struct ph_alloc *alloc, int level,
+                                  int window_bits)
 {
 	struct ph_deflate *deflater;
 
@@ -168,12 +173,23 @@ enum ph_status ph_deflate_new(struct ph_deflate **out, const struct ph_alloc *al
 		return PH_ERR_NOMEM;
 	deflater->alloc = alloc;
 	stream_set_alloc(&deflater->stream, alloc);
-	if (deflateInit(&deflater->stream, level) != Z_OK) {
+	if (deflateInit2(&deflater->stream, level, Z_DEFLATED, window_bits, MEMORY_LEVEL,
+	                 Z_DEFAULT_STRATEGY) != Z_OK) {
 		ph_mem_free(alloc, deflater);
 		return PH_ERR_NOMEM;
 	}
 	*out = deflater;
 	return PH_OK;
+}
+
+enum ph_status ph_deflate_new(struct ph_deflate **out, const struct ph_alloc *alloc, int level)
+{
+	return deflate_new(out, alloc, level, WINDOW_BITS);
+}
+
+enum ph_status ph_deflate_new_raw(struct ph_deflate **out, const struct ph_alloc *alloc, int level)
+{
+	return deflate_new(out, alloc, level, -WINDOW_BITS);
 }
 
 void ph_deflate_free(struct ph_deflate *deflater)

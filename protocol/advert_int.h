@@ -59,7 +59,8 @@ struct ph__advert {
 	struct ph_ref ref; /* scratch */
 };
 
-/* Copies the options (the capability lists too); snapshot and hidden must outlive it. Allocates nothing. */
+/* Copies the options (the capability lists too); snapshot and hidden must outlive it. Allocates
+ * nothing. */
 void ph__advert_init(struct ph__advert *advert, const struct ph__advert_options *options);
 /*
  * Writes as much as fits: PH_OK all is written, the flush too; PH_PENDING output is full; PH_AGAIN

@@ -6,6 +6,7 @@
  */
 #include <packhorse/admin.h>
 #include <packhorse/receive_pack.h>
+#include <packhorse/upload_archive.h>
 #include <packhorse/upload_pack.h>
 
 static enum ph_status refuse(struct ph_session **out, const struct ph_service *service,
@@ -37,7 +38,7 @@ enum ph_status ph_service_open(struct ph_session **out, const struct ph_service 
 	case PH_REQUEST_RECEIVE_PACK:
 		return ph_receive_pack_new(out, service, request->repo, request->version);
 	case PH_REQUEST_UPLOAD_ARCHIVE:
-		return refuse(out, service, "upload-archive is not supported yet");
+		return ph_upload_archive_new(out, service, request->repo);
 	case PH_REQUEST_OTHER:
 	default:
 		return refuse(out, service, "no such service");

@@ -11,19 +11,21 @@ import time
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import cases_archive
 import cases_config
 import cases_faults
 import cases_floods
 import cases_git
 import cases_machine
 import cases_memory
+import cases_protocol
 import cases_random
 import cases_refused
 import machines
 from harness import World
 
 MODULES = (cases_git, cases_refused, cases_random, cases_machine, cases_faults, cases_floods,
-           cases_memory, cases_config)
+           cases_memory, cases_archive, cases_config, cases_protocol)
 CASES = {case.__name__: case for module in MODULES for case in module.CASES}
 
 

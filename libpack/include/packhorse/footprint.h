@@ -34,6 +34,10 @@ PH_API uint64_t ph_footprint_pack_out(const struct ph_limits *limits, uint64_t o
 PH_API uint64_t ph_footprint_cut(const struct ph_limits *limits, uint64_t objects, uint64_t tips);
 /* A depth (ph_depth). */
 PH_API uint64_t ph_footprint_depth(const struct ph_limits *limits, uint64_t objects, uint64_t tips);
+/* Objects read one by one (ph_reader) in a repository of so many. */
+PH_API uint64_t ph_footprint_read(const struct ph_limits *limits, uint64_t objects);
+/* One ph_deflate. */
+PH_API uint64_t ph_footprint_deflate(void);
 /* A pack coming in that announces so many objects. */
 PH_API uint64_t ph_footprint_pack_in(const struct ph_limits *limits, uint64_t objects);
 

@@ -35,6 +35,9 @@ struct ph_deflate; /* about 270 KiB */
 /* level 0 to 9. */
 PH_MUST_CHECK PH_API enum ph_status ph_deflate_new(struct ph_deflate **out,
                                                    const struct ph_alloc *alloc, int level);
+/* The same without zlib's header and checksum (RFC 1951), as gzip and zip hold it. */
+PH_MUST_CHECK PH_API enum ph_status ph_deflate_new_raw(struct ph_deflate **out,
+                                                       const struct ph_alloc *alloc, int level);
 PH_API void ph_deflate_free(struct ph_deflate *deflate);
 PH_API void ph_deflate_start(struct ph_deflate *deflate);
 /* As ph_inflate_step; finish says that no input follows, PH_END comes when all is out. */

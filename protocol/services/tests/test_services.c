@@ -76,7 +76,7 @@ static void test_refusals(void **state)
 	expect("git-receive-pack 'none'", PH_PERM_READ, 128, "ERR write access denied");
 	expect("git-receive-pack 'none'", PH_PERM_WRITE, 128, "ERR repository not found");
 	expect("git-upload-pack 'none'", PH_PERM_READ, 128, "not found");
-	expect("git-upload-archive 'demo'", PH_PERM_OWNER, 128, "ERR upload-archive is not supp");
+	expect("git-upload-archive 'none'", PH_PERM_READ, 128, "NACK repository 'none' not found");
 	expect("repo create x", PH_PERM_WRITE, 1, "only the owner");
 	expect("repo list", PH_PERM_READ, 0, "demo\tsha1\trefs/heads/main\t2\n");
 	expect("frob", PH_PERM_OWNER, 1, "usage: ");
