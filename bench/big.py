@@ -19,95 +19,9 @@ import time
 
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(here, "../tests/interop"))
+sys.path.insert(0, here)
 from harness import World, check, equal
-
-CIPHER = ["Ciphers=aes128-gcm@openssh.com"]
-TICK = os.sysconf("SC_CLK_TCK")
-
-
-def tree(pid):
-    """A process and all below it."""
-    out = [pid]
-    try:
-        for thread in os.listdir("/proc/%d/task" % pid):
-            with open("/proc/%d/task/%s/children" % (pid, thread)) as f:
-                for child in f.read().split():
-                    out += tree(int(child))
-    except OSError:
-        pass
-    return out
-
-
-def memory_mb(pid):
-    total = 0
-    for p in tree(pid):
-        try:
-            with open("/proc/%d/smaps_rollup" % p) as f:
-                for line in f:
-                    if line.startswith("Anonymous:"):
-                        total += int(line.split()[1])
-        except OSError:
-            pass
-    return total / 1024
-
-
-def cpu_s(pid):
-    """Own and of children that ended and were waited for."""
-    with open("/proc/%d/stat" % pid) as f:
-        fields = f.read().rsplit(")", 1)[1].split()
-    return sum(int(x) for x in fields[11:15]) / TICK
-
-
-class Watch:
-    """Samples a server's memory while a block runs."""
-
-    def __init__(self, pid):
-        self.pid, self.peak, self.on = pid, 0, True
-
-    def __enter__(self):
-        self.cpu = cpu_s(self.pid)
-        self.thread = threading.Thread(target=self.sample)
-        self.thread.start()
-        self.start = time.monotonic()
-        return self
-
-    def sample(self):
-        while self.on:
-            self.peak = max(self.peak, memory_mb(self.pid))
-            time.sleep(0.02)
-
-    def __exit__(self, *error):
-        self.wall = time.monotonic() - self.start
-        self.on = False
-        self.thread.join()
-        time.sleep(0.2)
-        self.cpu = cpu_s(self.pid) - self.cpu
-
-
-class Peer:
-    """Stock sshd and git."""
-
-    def __init__(self, world):
-        self.top = world.path("peer")
-        os.makedirs(self.top)
-        os.makedirs("/run/sshd", exist_ok=True)
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.top + "/host"], check=True)
-        shutil.copy(world.key("id") + ".pub", self.top + "/authorized_keys")
-        self.host, self.port = "127.0.0.1", 22229
-        with open(self.top + "/config", "w") as f:
-            f.write("Port %d\nListenAddress 127.0.0.1\nHostKey %s/host\nPidFile none\nUsePAM no\n"
-                    "AuthorizedKeysFile %s/authorized_keys\nStrictModes no\nAcceptEnv GIT_PROTOCOL\n"
-                    "MaxStartups 500\nUseDNS no\n" % (self.port, self.top, self.top))
-        self.process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-f", self.top + "/config"])
-        time.sleep(0.5)
-        subprocess.run(["git", "init", "-q", "--bare", self.top + "/big.git"], check=True)
-
-    def url(self, name):
-        return "ssh://root@127.0.0.1:%d%s/%s" % (self.port, self.top, name)
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
+from servers import CIPHER, Peer, Watch
 
 
 def list_refs(world, server, seconds, failed, stop, push):
@@ -127,7 +41,8 @@ def measure(world, server, repo, name):
     if not os.path.exists(small):
         world.history(small)
     if isinstance(server, Peer):
-        subprocess.run(["git", "init", "-q", "--bare", server.top + "/small.git"], check=True)
+        server.create("small.git")
+        server.create("big.git")
     world.git("push", "-q", "--mirror", server.url("small.git"), cwd=small, ssh_options=CIPHER)
     row, times, failed, stop = {}, [], [], threading.Event()
     with Watch(server.process.pid) as watch:
