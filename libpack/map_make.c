@@ -95,9 +95,9 @@ static enum ph_status allocate(struct ph_map_maker *maker)
 	maker->made = maker->memory + 5 * words;
 	maker->base = maker->memory + 6 * words;
 	maker->seen = maker->memory + 7 * words;
-	maker->known_mask = slots - 1;
-	maker->known = ph_mem_zalloc(maker->alloc, slots, sizeof *maker->known);
-	if (maker->known == NULL) {
+	maker->trees.known_mask = slots - 1;
+	maker->trees.known = ph_mem_zalloc(maker->alloc, slots, sizeof *maker->trees.known);
+	if (maker->trees.known == NULL) {
 		return PH_ERR_NOMEM;
 	}
 	return ph_reader_new(&maker->reader, maker->source, maker->alloc, maker->limits);
@@ -140,15 +140,12 @@ void ph_map_maker_free(struct ph_map_maker *maker)
 		return;
 	}
 	alloc = maker->alloc;
-	if (maker->open) {
-		ph_object_release(maker->reader, &maker->tree);
-	}
+	ph__map_trees_release(maker);
 	if (maker->reading.open) {
 		ph_object_release(maker->reader, &maker->reading.object);
 	}
 	ph_reader_free(maker->reader);
 	ph_mem_free(alloc, maker->memory);
-	ph_mem_free(alloc, maker->known);
 	ph_mem_free(alloc, maker->graph.pos.items);
 	ph_mem_free(alloc, maker->graph.parents);
 	ph_mem_free(alloc, maker->graph.generation);
@@ -157,8 +154,8 @@ void ph_map_maker_free(struct ph_map_maker *maker)
 	ph_mem_free(alloc, maker->graph.more.items);
 	ph_mem_free(alloc, maker->rows);
 	ph_mem_free(alloc, maker->links);
+	ph_mem_free(alloc, maker->path.items);
 	ph_mem_free(alloc, maker->region.items);
-	ph_mem_free(alloc, maker->trees.items);
 	ph_mem_free(alloc, maker);
 }
 
@@ -348,8 +345,6 @@ static enum ph_status step(struct ph_map_maker *maker, uint32_t *budget)
 		return ph__map_step_join(maker, budget);
 	case MAP_TREES:
 		return ph__map_step_trees(maker, budget);
-	case MAP_WEIGH:
-		return ph__map_step_weigh(maker, budget);
 	case MAP_STORE:
 		return ph__map_step_store(maker, budget);
 	case MAP_REST:
