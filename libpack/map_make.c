@@ -74,17 +74,15 @@ static enum ph_status written_read(const struct ph_bytes *bytes, uint64_t offset
 	return written->sink->ops->read(written->sink, offset, buf, len);
 }
 
-#define BITMAPS 8u
-
 static enum ph_status allocate(struct ph_map_maker *maker)
 {
 	size_t slots = ph__map_known_slots(maker->limits, maker->entries);
 	size_t words = maker->words > 0 ? maker->words : 1;
 
-	if (words > SIZE_MAX / BITMAPS) {
+	if (words > SIZE_MAX / MAP_BITMAPS) {
 		return PH_ERR_NOMEM;
 	}
-	maker->memory = ph_mem_zalloc(maker->alloc, words * BITMAPS, sizeof *maker->memory);
+	maker->memory = ph_mem_zalloc(maker->alloc, words * MAP_BITMAPS, sizeof *maker->memory);
 	if (maker->memory == NULL) {
 		return PH_ERR_NOMEM;
 	}

@@ -19,6 +19,11 @@
 
 #include <packhorse/reader.h>
 
+/* Bitmaps of the pack that are in memory: four types, tips, two at work and all that was seen. */
+#define MAP_BITMAPS 8u
+/* At most one commit of so many gets a bitmap without being a tip, in a history of usual shape. */
+#define MAP_CHOSEN_SHARE 16u
+
 /* --- Growing lists --- */
 
 struct ph__map_list {

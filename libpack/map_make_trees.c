@@ -11,7 +11,7 @@
 #define SLOTS_MIN ((size_t)1 << 6)
 /* Entries of a tree, and bytes of two, looked at in one step. */
 #define ENTRIES_STEP 64u
-#define COMPARE_STEP ((size_t)16 << 10)
+#define COMPARE_STEP ((size_t)64 << 10)
 
 size_t ph__map_known_slots(const struct ph_limits *limits, uint64_t objects)
 {
@@ -164,6 +164,9 @@ static void skip_common(struct ph__map_trees *trees, size_t hash_len)
 	size_t same = common(a->at, b->at, least(most, COMPARE_STEP));
 	size_t at = 0;
 
+	if (same == (size_t)(a->end - a->at) && same == (size_t)(b->end - b->at)) {
+		at = same; /* to the end */
+	}
 	while (at < same) {
 		const uint8_t *nul = memchr(a->at + at, 0, same - at);
 		size_t next = nul != NULL ? (size_t)(nul - a->at) + 1 + hash_len : SIZE_MAX;
