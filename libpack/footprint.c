@@ -107,8 +107,9 @@ uint64_t ph_footprint_map(const struct ph_limits *limits, uint64_t objects, uint
 	uint64_t commits = objects / COMMITS_SHARE + 64;
 	uint64_t bitmaps = least(tips + commits / MAP_CHOSEN_SHARE + 64, commits);
 	uint64_t trees = least(objects, object_bytes(limits) / 24);
-	/* Of a commit: where it is, in a list that grows; parents, generation, bitmap and order. */
-	uint64_t graph = commits * ((GROWN + 5) * sizeof(uint32_t));
+	/* Of a commit: where it is, in a list that grows; parents, generation, bitmap, order,
+	 * owner. */
+	uint64_t graph = commits * ((GROWN + 6) * sizeof(uint32_t));
 	/* Commits on the way to a bitmap and trees to read, two numbers each; the way is short. */
 	uint64_t way = least(commits, 16 * QUEUE_LEAST + commits / MAP_CHOSEN_SHARE);
 	uint64_t lists = GROWN * 2 * sizeof(uint32_t) * (2 * way + trees);

@@ -150,6 +150,7 @@ void ph_map_maker_free(struct ph_map_maker *maker)
 	ph_mem_free(alloc, maker->graph.bitmap);
 	ph_mem_free(alloc, maker->graph.order);
 	ph_mem_free(alloc, maker->graph.more.items);
+	ph_mem_free(alloc, maker->owner);
 	ph_mem_free(alloc, maker->rows);
 	ph_mem_free(alloc, maker->links);
 	ph_mem_free(alloc, maker->path.items);
@@ -331,6 +332,10 @@ static enum ph_status step(struct ph_map_maker *maker, uint32_t *budget)
 		return ph__map_step_order(maker, budget);
 	case MAP_CHOOSE:
 		return ph__map_step_choose(maker, budget);
+	case MAP_FORKS:
+		return ph__map_step_forks(maker, budget);
+	case MAP_NUMBER:
+		return ph__map_step_number(maker, budget);
 	case MAP_EXTRAS:
 		return ph__map_step_extras(maker, budget);
 	case MAP_NEXT:

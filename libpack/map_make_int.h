@@ -22,7 +22,7 @@
 /* Bitmaps of the pack that are in memory: four types, tips, two at work and all that was seen. */
 #define MAP_BITMAPS 8u
 /* At most one commit of so many gets a bitmap without being a tip, in a history of usual shape. */
-#define MAP_CHOSEN_SHARE 16u
+#define MAP_CHOSEN_SHARE 8u
 
 /* --- Growing lists --- */
 
@@ -58,6 +58,8 @@ enum ph__map_phase {
 	MAP_MORE_TABLE,
 	MAP_ORDER,
 	MAP_CHOOSE,
+	MAP_FORKS,
+	MAP_NUMBER,
 	MAP_EXTRAS,
 	MAP_NEXT,   /* begins the next bitmap */
 	MAP_REGION, /* commits up to those that have a bitmap */
@@ -132,6 +134,7 @@ struct ph_map_maker {
 	uint32_t done;    /* order: commits that have their place in it */
 	uint32_t waiting; /* and those that wait at the end of it */
 	uint32_t generations;
+	uint32_t *owner; /* while choosing: the only commit whose bitmap holds another */
 
 	struct ph__map_row *rows; /* by number - 1 */
 	uint8_t *links;           /* and how many others each is made from */
@@ -179,6 +182,8 @@ enum ph_status ph__map_step_commits(struct ph_map_maker *maker, uint32_t *budget
 enum ph_status ph__map_step_more(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_order(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_choose(struct ph_map_maker *maker, uint32_t *budget);
+enum ph_status ph__map_step_forks(struct ph_map_maker *maker, uint32_t *budget);
+enum ph_status ph__map_step_number(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_extras(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_next(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_region(struct ph_map_maker *maker, uint32_t *budget);
