@@ -34,6 +34,10 @@ PH_API uint64_t ph_footprint_pack_out(const struct ph_limits *limits, uint64_t o
 PH_API uint64_t ph_footprint_cut(const struct ph_limits *limits, uint64_t objects, uint64_t tips);
 /* A depth (ph_depth). */
 PH_API uint64_t ph_footprint_depth(const struct ph_limits *limits, uint64_t objects, uint64_t tips);
+/* Making the map of a pack of so many objects, with so many tips (ph_map_maker). */
+PH_API uint64_t ph_footprint_map(const struct ph_limits *limits, uint64_t objects, uint64_t tips);
+/* A map that is open (ph_map), of whatever pack. */
+PH_API uint64_t ph_footprint_map_reader(void);
 /* A pack coming in that announces so many objects. */
 PH_API uint64_t ph_footprint_pack_in(const struct ph_limits *limits, uint64_t objects);
 
