@@ -76,8 +76,11 @@ uint64_t ph_footprint_walk(const struct ph_limits *limits, uint64_t objects, uin
 	/* One large tree whose entries are all trees: the list of those to read. */
 	uint64_t trees = least(objects, object_bytes(limits) / 24);
 
+	/* With maps: two sets, the tips twice, and what is put off. */
+	uint64_t sets = 2 * (objects / 8) + tips_bytes(tips + PH__WALK_NOTED_MAX);
+
 	return objects + slots * (sizeof(struct ph_oid) + 1) + reader_bytes(limits, objects) +
-	       queue_bytes(objects, tips) + tips_bytes(tips + trees) + SMALL_BYTES;
+	       queue_bytes(objects, tips) + tips_bytes(tips + trees) + sets + SMALL_BYTES;
 }
 
 uint64_t ph_footprint_filter(const struct ph_limits *limits, uint64_t objects,
