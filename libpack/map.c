@@ -9,18 +9,6 @@
 
 #include <assert.h>
 
-struct ph_map {
-	const struct ph_alloc *alloc;
-	struct ph__map_pages pages;
-	struct ph__map_reach reach;
-	uint32_t pack;
-	uint32_t entries;
-	uint32_t commits;
-	uint32_t more;
-	uint32_t bitmaps;
-	uint64_t commits_at, more_at, extras_at, bitmaps_at, rows_at;
-};
-
 /* Whether what a footer says is true of this pack. */
 static enum ph_status check_pack(const struct ph_source *source, uint32_t pack,
                                  const uint8_t *footer)

@@ -152,4 +152,18 @@ void ph__map_reach_add(struct ph__map_reach *reach, const struct ph__map_row *ro
 enum ph_status ph__map_reach_step(struct ph__map_reach *reach, struct ph__map_pages *pages,
                                   uint64_t *words, uint32_t *budget);
 
+/* --- A map that is open --- */
+
+struct ph_map {
+	const struct ph_alloc *alloc;
+	struct ph__map_pages pages;
+	struct ph__map_reach reach;
+	uint32_t pack;
+	uint32_t entries;
+	uint32_t commits;
+	uint32_t more;
+	uint32_t bitmaps;
+	uint64_t commits_at, more_at, extras_at, bitmaps_at, rows_at;
+};
+
 #endif

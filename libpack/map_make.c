@@ -74,17 +74,15 @@ static enum ph_status written_read(const struct ph_bytes *bytes, uint64_t offset
 	return written->sink->ops->read(written->sink, offset, buf, len);
 }
 
-#define BITMAPS 8u
-
 static enum ph_status allocate(struct ph_map_maker *maker)
 {
 	size_t slots = ph__map_known_slots(maker->limits, maker->entries);
 	size_t words = maker->words > 0 ? maker->words : 1;
 
-	if (words > SIZE_MAX / BITMAPS) {
+	if (words > SIZE_MAX / MAP_BITMAPS) {
 		return PH_ERR_NOMEM;
 	}
-	maker->memory = ph_mem_zalloc(maker->alloc, words * BITMAPS, sizeof *maker->memory);
+	maker->memory = ph_mem_zalloc(maker->alloc, words * MAP_BITMAPS, sizeof *maker->memory);
 	if (maker->memory == NULL) {
 		return PH_ERR_NOMEM;
 	}
@@ -95,9 +93,9 @@ static enum ph_status allocate(struct ph_map_maker *maker)
 	maker->made = maker->memory + 5 * words;
 	maker->base = maker->memory + 6 * words;
 	maker->seen = maker->memory + 7 * words;
-	maker->known_mask = slots - 1;
-	maker->known = ph_mem_zalloc(maker->alloc, slots, sizeof *maker->known);
-	if (maker->known == NULL) {
+	maker->trees.known_mask = slots - 1;
+	maker->trees.known = ph_mem_zalloc(maker->alloc, slots, sizeof *maker->trees.known);
+	if (maker->trees.known == NULL) {
 		return PH_ERR_NOMEM;
 	}
 	return ph_reader_new(&maker->reader, maker->source, maker->alloc, maker->limits);
@@ -140,25 +138,23 @@ void ph_map_maker_free(struct ph_map_maker *maker)
 		return;
 	}
 	alloc = maker->alloc;
-	if (maker->open) {
-		ph_object_release(maker->reader, &maker->tree);
-	}
+	ph__map_trees_release(maker);
 	if (maker->reading.open) {
 		ph_object_release(maker->reader, &maker->reading.object);
 	}
 	ph_reader_free(maker->reader);
 	ph_mem_free(alloc, maker->memory);
-	ph_mem_free(alloc, maker->known);
 	ph_mem_free(alloc, maker->graph.pos.items);
 	ph_mem_free(alloc, maker->graph.parents);
 	ph_mem_free(alloc, maker->graph.generation);
 	ph_mem_free(alloc, maker->graph.bitmap);
 	ph_mem_free(alloc, maker->graph.order);
 	ph_mem_free(alloc, maker->graph.more.items);
+	ph_mem_free(alloc, maker->owner);
 	ph_mem_free(alloc, maker->rows);
 	ph_mem_free(alloc, maker->links);
+	ph_mem_free(alloc, maker->path.items);
 	ph_mem_free(alloc, maker->region.items);
-	ph_mem_free(alloc, maker->trees.items);
 	ph_mem_free(alloc, maker);
 }
 
@@ -336,6 +332,10 @@ static enum ph_status step(struct ph_map_maker *maker, uint32_t *budget)
 		return ph__map_step_order(maker, budget);
 	case MAP_CHOOSE:
 		return ph__map_step_choose(maker, budget);
+	case MAP_FORKS:
+		return ph__map_step_forks(maker, budget);
+	case MAP_NUMBER:
+		return ph__map_step_number(maker, budget);
 	case MAP_EXTRAS:
 		return ph__map_step_extras(maker, budget);
 	case MAP_NEXT:
@@ -348,8 +348,6 @@ static enum ph_status step(struct ph_map_maker *maker, uint32_t *budget)
 		return ph__map_step_join(maker, budget);
 	case MAP_TREES:
 		return ph__map_step_trees(maker, budget);
-	case MAP_WEIGH:
-		return ph__map_step_weigh(maker, budget);
 	case MAP_STORE:
 		return ph__map_step_store(maker, budget);
 	case MAP_REST:

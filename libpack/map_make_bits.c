@@ -3,7 +3,8 @@
  * The bitmaps of a map. One is the union of those of the nearest ancestors that have one, of the
  * commits in between, and of what their trees hold. Whatever has its bit has all it reaches, or
  * waits to be looked at, so nothing is read that an ancestor had. The bitmap of the first ancestor
- * that was met stays in memory: what is stored is the difference from it, unless that is larger.
+ * that was met stays in memory: what is stored is the difference from it, which is little, until a
+ * chain of differences is as long as it may be.
  */
 #include "map_make_int.h"
 
@@ -15,10 +16,15 @@
 /* Commits passed in one step. */
 #define COMMITS_STEP 64u
 
-static void mark(struct ph_map_maker *maker, uint32_t pos)
+/* A commit that no bitmap has yet; its parents come first. */
+static enum ph_status go_back(struct ph_map_maker *maker, uint32_t commit)
 {
+	uint32_t pos = maker->graph.pos.items[commit];
+	enum ph_status status = ph__map_list_push(&maker->path, maker->alloc, commit);
+
 	ph__map_set(maker->made, pos);
 	ph__map_set(maker->seen, pos);
+	return status == PH_OK ? ph__map_list_push(&maker->path, maker->alloc, 0) : status;
 }
 
 /* --- One after the other --- */
@@ -26,14 +32,13 @@ static void mark(struct ph_map_maker *maker, uint32_t pos)
 static enum ph_status begin(struct ph_map_maker *maker, uint32_t commit)
 {
 	memset(maker->made, 0, maker->words * sizeof *maker->made);
-	mark(maker, maker->graph.pos.items[commit]);
 	maker->commit = commit;
+	maker->path.count = 0;
 	maker->region.count = 0;
 	maker->region_at = 0;
-	maker->parent = 0;
 	maker->on_base = false;
 	maker->phase = MAP_REGION;
-	return ph__map_list_push(&maker->region, maker->alloc, commit);
+	return go_back(maker, commit);
 }
 
 enum ph_status ph__map_step_next(struct ph_map_maker *maker, uint32_t *budget)
@@ -125,69 +130,49 @@ enum ph_status ph__map_step_join(struct ph_map_maker *maker, uint32_t *budget)
 enum ph_status ph__map_step_region(struct ph_map_maker *maker, uint32_t *budget)
 {
 	const struct ph__map_graph *graph = &maker->graph;
-	uint32_t commit;
+	uint32_t *top;
 	uint32_t parent;
-	uint32_t pos;
 
-	if (maker->region_at == maker->region.count) {
-		maker->after = MAP_WEIGH;
+	if (maker->path.count == 0) {
+		maker->trees.after = MAP_STORE;
 		maker->phase = MAP_TREES;
 		return PH_OK;
 	}
 	ph_budget_spend(budget, 1);
-	commit = maker->region.items[maker->region_at];
-	if (maker->parent == ph__map_parents(graph, commit)) {
-		maker->region_at++;
-		maker->parent = 0;
-		return PH_OK;
+	top = maker->path.items + maker->path.count - 2;
+	if (top[1] == ph__map_parents(graph, top[0])) {
+		maker->path.count -= 2;
+		return ph__map_list_push(&maker->region, maker->alloc, top[0]);
 	}
-	parent = ph__map_parent_of(graph, commit, maker->parent++);
-	pos = graph->pos.items[parent];
-	if (ph__map_bit(maker->made, pos)) {
+	parent = ph__map_parent_of(graph, top[0], top[1]++);
+	if (ph__map_bit(maker->made, graph->pos.items[parent])) {
 		return PH_OK;
 	}
 	if (graph->bitmap[parent] > 0) {
 		join(maker, graph->bitmap[parent]);
 		return PH_OK;
 	}
-	mark(maker, pos);
-	return ph__map_list_push(&maker->region, maker->alloc, parent);
+	return go_back(maker, parent);
 }
 
 /* --- Storing it --- */
 
-enum ph_status ph__map_step_weigh(struct ph_map_maker *maker, uint32_t *budget)
+/* Its first word: where it will be, and what it is stored on. */
+static void store_begin(struct ph_map_maker *maker)
 {
-	size_t step = words_step(maker, budget);
-	size_t at = maker->word;
-	bool full = maker->on_base && maker->links[maker->base_number - 1] == MAP_LINKS_MAX;
-	enum ph_status status = ph__bits_put(&maker->alone, maker->made + at, NULL, step);
-
-	if (status == PH_OK && maker->on_base && !full) {
-		status = ph__bits_put(&maker->upon, maker->made + at, maker->base + at, step);
+	if (maker->on_base && maker->links[maker->base_number - 1] == MAP_LINKS_MAX) {
+		maker->on_base = false;
 	}
-	maker->word += step;
-	if (status != PH_OK || maker->word < maker->words) {
-		return status;
-	}
-	status = ph__bits_end(&maker->alone);
-	if (status == PH_OK) {
-		status = ph__bits_end(&maker->upon);
-	}
-	maker->on_base = maker->on_base && !full && maker->upon.bytes < maker->alone.bytes;
-	maker->alone = (struct ph__bits_out){.out = &maker->out};
+	maker->bits = (struct ph__bits_out){.out = &maker->out};
 	maker->rows[maker->rows_made].at = maker->out.size;
-	maker->word = 0;
-	maker->phase = MAP_STORE;
-	return status;
 }
 
-static void stored(struct ph_map_maker *maker)
+static void store_end(struct ph_map_maker *maker)
 {
 	struct ph__map_row *row = &maker->rows[maker->rows_made];
 	uint64_t *made = maker->made;
 
-	row->bytes = (uint32_t)maker->alone.bytes;
+	row->bytes = (uint32_t)maker->bits.bytes;
 	row->other = maker->on_base ? maker->base_number : 0;
 	maker->links[maker->rows_made] =
 	        maker->on_base ? (uint8_t)(maker->links[maker->base_number - 1] + 1) : 0;
@@ -203,13 +188,17 @@ enum ph_status ph__map_step_store(struct ph_map_maker *maker, uint32_t *budget)
 {
 	size_t step = words_step(maker, budget);
 	size_t at = maker->word;
-	enum ph_status status = ph__bits_put(&maker->alone, maker->made + at,
-	                                     maker->on_base ? maker->base + at : NULL, step);
+	enum ph_status status;
 
+	if (at == 0) {
+		store_begin(maker);
+	}
+	status = ph__bits_put(&maker->bits, maker->made + at,
+	                      maker->on_base ? maker->base + at : NULL, step);
 	maker->word += step;
 	if (status == PH_OK && maker->word == maker->words) {
-		status = ph__bits_end(&maker->alone);
-		stored(maker);
+		status = ph__bits_end(&maker->bits);
+		store_end(maker);
 	}
 	return status;
 }

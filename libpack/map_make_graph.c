@@ -16,13 +16,23 @@
 #define SPACING 64u
 #define SPACING_SHARE 1024u
 
+/*
+ * A commit behind which it is this far to the next bitmap gets one itself when several others would
+ * hold it otherwise: what it reaches is read once then, and not for each of them.
+ */
+#define FORK_DISTANCE 32u
+
 /* Commits looked at in one step that reads nothing. */
 #define COMMITS_STEP 64u
 
 /* While it waits in the order. */
 #define WAITING UINT32_MAX
-/* Beside the number of a bitmap, while others have their distance from one in the same place. */
-#define CHOSEN 0x80000000u
+/* Instead of a distance. */
+#define CHOSEN UINT32_MAX
+
+/* Instead of the commit whose bitmap will hold another. */
+#define NOBODY UINT32_MAX
+#define SHARED (UINT32_MAX - 1)
 
 /* The number of the commit at a position. */
 static uint32_t number_of(const struct ph__map_graph *graph, uint32_t pos)
@@ -263,6 +273,7 @@ enum ph_status ph__map_step_order(struct ph_map_maker *maker, uint32_t *budget)
 
 /* --- Choice --- */
 
+/* How many generations back from a commit, itself included, all paths have met a bitmap. */
 static void choose(struct ph_map_maker *maker, uint32_t commit)
 {
 	struct ph__map_graph *graph = &maker->graph;
@@ -274,12 +285,12 @@ static void choose(struct ph_map_maker *maker, uint32_t commit)
 	for (uint32_t i = 0; i < parents; i++) {
 		uint32_t one = graph->bitmap[ph__map_parent_of(graph, commit, i)];
 
-		if ((one & CHOSEN) == 0 && one > distance) {
+		if (one != CHOSEN && one > distance) {
 			distance = one;
 		}
 	}
 	if (distance + 1 >= spacing || ph__map_bit(maker->tip, graph->pos.items[commit])) {
-		graph->bitmap[commit] = CHOSEN | ++maker->row_count;
+		graph->bitmap[commit] = CHOSEN;
 	} else {
 		graph->bitmap[commit] = distance + 1;
 	}
@@ -288,11 +299,69 @@ static void choose(struct ph_map_maker *maker, uint32_t commit)
 enum ph_status ph__map_step_choose(struct ph_map_maker *maker, uint32_t *budget)
 {
 	struct ph__map_graph *graph = &maker->graph;
-	size_t rows;
 
 	ph_budget_spend(budget, 1);
 	for (uint32_t i = 0; i < COMMITS_STEP && maker->at < graph->count; i++) {
 		choose(maker, graph->order[maker->at++]);
+	}
+	if (maker->at < graph->count) {
+		return PH_OK;
+	}
+	if (graph->count > 0) {
+		maker->owner = ph_mem_alloc(maker->alloc, graph->count * sizeof *maker->owner);
+		if (maker->owner == NULL) {
+			return PH_ERR_NOMEM;
+		}
+		memset(maker->owner, 255, graph->count * sizeof *maker->owner);
+	}
+	maker->phase = MAP_FORKS;
+	return PH_OK;
+}
+
+/* Children first: tells parents which bitmap they will be part of without having one. */
+static void share(struct ph_map_maker *maker, uint32_t commit)
+{
+	struct ph__map_graph *graph = &maker->graph;
+	uint32_t parents = ph__map_parents(graph, commit);
+	uint32_t owner = maker->owner[commit];
+
+	if (owner == SHARED && graph->bitmap[commit] >= FORK_DISTANCE) {
+		graph->bitmap[commit] = CHOSEN;
+	}
+	if (graph->bitmap[commit] == CHOSEN) {
+		owner = commit;
+	}
+	for (uint32_t i = 0; i < parents && owner < SHARED; i++) {
+		uint32_t *other = &maker->owner[ph__map_parent_of(graph, commit, i)];
+
+		*other = *other == NOBODY || *other == owner ? owner : SHARED;
+	}
+}
+
+enum ph_status ph__map_step_forks(struct ph_map_maker *maker, uint32_t *budget)
+{
+	ph_budget_spend(budget, 1);
+	for (uint32_t i = 0; i < COMMITS_STEP && maker->at > 0; i++) {
+		share(maker, maker->graph.order[--maker->at]);
+	}
+	if (maker->at == 0) {
+		ph_mem_free(maker->alloc, maker->owner);
+		maker->owner = NULL;
+		maker->phase = MAP_NUMBER;
+	}
+	return PH_OK;
+}
+
+enum ph_status ph__map_step_number(struct ph_map_maker *maker, uint32_t *budget)
+{
+	struct ph__map_graph *graph = &maker->graph;
+	size_t rows;
+
+	ph_budget_spend(budget, 1);
+	for (uint32_t i = 0; i < COMMITS_STEP && maker->at < graph->count; i++) {
+		uint32_t *bitmap = &graph->bitmap[graph->order[maker->at++]];
+
+		*bitmap = *bitmap == CHOSEN ? ++maker->row_count : 0;
 	}
 	if (maker->at < graph->count) {
 		return PH_OK;
@@ -311,7 +380,6 @@ enum ph_status ph__map_step_choose(struct ph_map_maker *maker, uint32_t *budget)
 enum ph_status ph__map_step_extras(struct ph_map_maker *maker, uint32_t *budget)
 {
 	struct ph__map_graph *graph = &maker->graph;
-	uint32_t *bitmap;
 	uint8_t raw[MAP_EXTRA_BYTES];
 
 	ph_budget_spend(budget, 1);
@@ -320,10 +388,8 @@ enum ph_status ph__map_step_extras(struct ph_map_maker *maker, uint32_t *budget)
 		maker->phase = MAP_NEXT;
 		return PH_OK;
 	}
-	bitmap = &graph->bitmap[maker->at];
-	*bitmap = (*bitmap & CHOSEN) != 0 ? *bitmap & ~CHOSEN : 0;
 	index_put32(raw, graph->generation[maker->at]);
-	index_put32(raw + 4, *bitmap);
+	index_put32(raw + 4, graph->bitmap[maker->at]);
 	maker->at++;
 	return ph__map_put(&maker->out, raw, sizeof raw);
 }

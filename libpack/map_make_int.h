@@ -19,6 +19,11 @@
 
 #include <packhorse/reader.h>
 
+/* Bitmaps of the pack that are in memory: four types, tips, two at work and all that was seen. */
+#define MAP_BITMAPS 8u
+/* At most one commit of so many gets a bitmap without being a tip, in a history of usual shape. */
+#define MAP_CHOSEN_SHARE 8u
+
 /* --- Growing lists --- */
 
 struct ph__map_list {
@@ -53,13 +58,14 @@ enum ph__map_phase {
 	MAP_MORE_TABLE,
 	MAP_ORDER,
 	MAP_CHOOSE,
+	MAP_FORKS,
+	MAP_NUMBER,
 	MAP_EXTRAS,
 	MAP_NEXT,   /* begins the next bitmap */
 	MAP_REGION, /* commits up to those that have a bitmap */
 	MAP_REACH,  /* such a bitmap is read */
 	MAP_JOIN,   /* and joins the one being made */
 	MAP_TREES,  /* contents of the commits in between */
-	MAP_WEIGH,  /* how large it would be, stored as it is or as it differs */
 	MAP_STORE,
 	MAP_REST,
 	MAP_TAGS,
@@ -82,6 +88,21 @@ struct ph__map_reading {
 	uint32_t first, second;
 	uint32_t tree;
 	bool open;
+};
+
+/*
+ * Trees to read: { pos, pos of another version or NONE }. All that the other reaches is known, so
+ * what they share is passed over.
+ */
+struct ph__map_trees {
+	struct ph__map_list todo;
+	struct ph_object object, other;
+	struct ph_tree_iter at, other_at;
+	bool open;      /* object is held */
+	bool comparing; /* other is too */
+	enum ph__map_phase after;
+	struct ph__map_slot *known; /* ids that were looked up, one slot each, by hash */
+	size_t known_mask;
 };
 
 struct ph_map_maker {
@@ -113,29 +134,24 @@ struct ph_map_maker {
 	uint32_t done;    /* order: commits that have their place in it */
 	uint32_t waiting; /* and those that wait at the end of it */
 	uint32_t generations;
+	uint32_t *owner; /* while choosing: the only commit whose bitmap holds another */
 
 	struct ph__map_row *rows; /* by number - 1 */
 	uint8_t *links;           /* and how many others each is made from */
 	uint32_t row_count, rows_made;
 
 	uint32_t commit;            /* the one whose bitmap is at work */
-	struct ph__map_list region; /* commits reached, not in another bitmap */
+	struct ph__map_list path;   /* from it back: { number, parents looked at } */
+	struct ph__map_list region; /* commits that are in no other bitmap, parents first */
 	size_t region_at;           /* of those, looked at */
-	uint32_t parent;            /* of that, looked at */
 	struct ph__map_reach reach;
 	uint64_t *reach_to;
 	uint32_t base_number; /* of the bitmap in base, from 1; 0 for none */
 	bool on_base;         /* the bitmap at work builds on it */
-	size_t word;          /* joined, weighed or stored */
-	struct ph__bits_out alone, upon;
+	size_t word;          /* joined or stored */
+	struct ph__bits_out bits;
 
-	struct ph__map_list trees; /* to read */
-	struct ph_object tree;     /* being read */
-	struct ph_tree_iter iter;
-	bool open;
-	enum ph__map_phase after; /* the trees */
-	struct ph__map_slot *known;
-	size_t known_mask;
+	struct ph__map_trees trees;
 };
 
 static inline bool ph__map_bit(const uint64_t *words, uint32_t pos)
@@ -166,17 +182,19 @@ enum ph_status ph__map_step_commits(struct ph_map_maker *maker, uint32_t *budget
 enum ph_status ph__map_step_more(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_order(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_choose(struct ph_map_maker *maker, uint32_t *budget);
+enum ph_status ph__map_step_forks(struct ph_map_maker *maker, uint32_t *budget);
+enum ph_status ph__map_step_number(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_extras(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_next(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_region(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_reach(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_join(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_trees(struct ph_map_maker *maker, uint32_t *budget);
-enum ph_status ph__map_step_weigh(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_store(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_rest(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_tags(struct ph_map_maker *maker, uint32_t *budget);
 
+void ph__map_trees_release(struct ph_map_maker *maker);
 /* Slots of ids that are remembered for so many objects. */
 size_t ph__map_known_slots(const struct ph_limits *limits, uint64_t objects);
 

@@ -336,6 +336,8 @@ static enum ph_status step_commit(struct ph_reach *reach, uint32_t *budget)
 static enum ph_status step(struct ph_reach *reach, uint32_t *budget)
 {
 	bool commits = ph__queue_peek(&reach->queue) != NULL;
+	bool contents = contents_left(reach) && (reach->env.maps == NULL || !commits ||
+	                                         reach->noted.count >= PH__WALK_NOTED_MAX);
 
 	if (reach->spreading) {
 		return step_parent(reach, budget);
@@ -344,18 +346,14 @@ static enum ph_status step(struct ph_reach *reach, uint32_t *budget)
 		ph_budget_spend(budget, 1);
 		return visit(reach, reach->roots.items[--reach->roots.count], budget);
 	}
-	if (contents_left(reach) && ph__trees_busy(&reach->trees) &&
-	    (reach->env.maps == NULL || !commits)) {
+	if (contents && ph__trees_busy(&reach->trees)) {
 		return step_trees(reach, budget);
 	}
-	if (commits) {
-		return step_commit(reach, budget);
+	if (contents && reach->noted.count > 0) {
+		ph_budget_spend(budget, 1);
+		return visit(reach, reach->noted.items[--reach->noted.count], budget);
 	}
-	if (!contents_left(reach) || reach->noted.count == 0) {
-		return PH_END;
-	}
-	ph_budget_spend(budget, 1);
-	return visit(reach, reach->noted.items[--reach->noted.count], budget);
+	return commits ? step_commit(reach, budget) : PH_END;
 }
 
 /* The first target that was not met. */

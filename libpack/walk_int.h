@@ -136,6 +136,10 @@ static inline bool ph__walk_map_reaches(const struct ph__walk_env *env, uint32_t
 	return pack == 0 || env->source->ops->find_in != NULL;
 }
 
+/* Trees of commits without a bitmap that are put off while there are other commits, which may make
+ * them known. With so many, it is their turn. */
+#define PH__WALK_NOTED_MAX 4096u
+
 /* --- Commits --- */
 
 /* A commit as it waits in a queue: what is needed of it, without its text. */

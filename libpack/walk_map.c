@@ -49,7 +49,7 @@ bool ph__walk_map_instead(struct ph_walk *walk)
 	/* What was painted counts no more. */
 	ph__queue_release(&walk->queue, walk->env.alloc);
 	memset(walk->states.bytes, 0, walk->states.base[walk->states.packs]);
-	walk->maps.step = MAP_TIPS;
+	walk->maps.step = WALK_MAP_TIPS;
 	return true;
 }
 
@@ -137,7 +137,7 @@ static enum ph_status step_tips(struct ph_walk *walk, uint32_t *budget)
 	}
 	if (walk->maps.at == roots->count) {
 		walk->maps.at = 0;
-		walk->maps.step = MAP_COMMITS;
+		walk->maps.step = WALK_MAP_COMMITS;
 		return PH_OK;
 	}
 	loc = roots->items[walk->maps.at++];
@@ -202,8 +202,8 @@ static enum ph_status step_commits(struct ph_walk *walk, uint32_t *budget)
 		return step_parent(walk, budget);
 	}
 	ph_budget_spend(budget, 1);
-	if (ph__queue_peek(&walk->queue) == NULL) {
-		walk->maps.step = MAP_TREES;
+	if (ph__queue_peek(&walk->queue) == NULL || walk->maps.noted.count >= PH__WALK_NOTED_MAX) {
+		walk->maps.step = WALK_MAP_TREES;
 		return PH_OK;
 	}
 	ph__queue_take(&walk->queue, &commit);
@@ -270,7 +270,11 @@ static enum ph_status step_trees(struct ph_walk *walk, uint32_t *budget)
 		}
 		return status;
 	}
-	maps->step = maps->wanting ? MAP_COPIES : MAP_TIPS;
+	if (ph__queue_peek(&walk->queue) != NULL) {
+		maps->step = WALK_MAP_COMMITS;
+		return PH_OK;
+	}
+	maps->step = maps->wanting ? WALK_MAP_COPIES : WALK_MAP_TIPS;
 	maps->wanting = true;
 	return PH_OK;
 }
@@ -349,13 +353,13 @@ static enum ph_status step_copies(struct ph_walk *walk, uint32_t *budget)
 enum ph_status ph__walk_map_step(struct ph_walk *walk, uint32_t *budget)
 {
 	switch (walk->maps.step) {
-	case MAP_TIPS:
+	case WALK_MAP_TIPS:
 		return step_tips(walk, budget);
-	case MAP_COMMITS:
+	case WALK_MAP_COMMITS:
 		return step_commits(walk, budget);
-	case MAP_TREES:
+	case WALK_MAP_TREES:
 		return step_trees(walk, budget);
-	case MAP_COPIES:
+	case WALK_MAP_COPIES:
 		break;
 	}
 	return step_copies(walk, budget);

@@ -34,7 +34,12 @@ enum walk_phase {
 /* A walk by maps; see walk_map.c. Of two, the first is about what is had. */
 struct ph__walk_maps {
 	bool fit; /* they may be used, as far as is known yet */
-	enum walk_map_step { MAP_TIPS, MAP_COMMITS, MAP_TREES, MAP_COPIES } step;
+	enum walk_map_step {
+		WALK_MAP_TIPS,
+		WALK_MAP_COMMITS,
+		WALK_MAP_TREES,
+		WALK_MAP_COPIES
+	} step;
 	bool wanting;                /* which of the two is at work */
 	struct ph__locs had, wanted; /* roots of each, of all types */
 	struct ph__marks has, wants; /* all that is known to be reached from them */

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "history.h"
+#include <packhorse/footprint.h>
 #include <packhorse/map.h>
 #include <stdlib.h>
 
@@ -408,6 +409,43 @@ static void tips_that_are_none(void **state)
 	history_release(&h);
 }
 
+/* What is said of memory holds, and is not far off. */
+static void takes_no_more_than_is_said(void **state)
+{
+	struct ph_test_rng rng;
+
+	(void)state;
+	ph_test_rng_init(&rng, 7);
+	for (uint32_t commits = 1; commits < 2000; commits = commits * 3 + 1) {
+		struct history h;
+		struct ph_test_alloc memory;
+		struct made made;
+		struct ph_map *map;
+		uint64_t said;
+
+		history_init(&h, PH_HASH_SHA1);
+		history_random(&h, &rng, commits, false);
+		history_seal(&h, NULL);
+		h.limits.delta_cache_bytes_max = (uint64_t)256 << 10;
+		h.limits.metadata_bytes_max = (uint64_t)64 << 10;
+		h.limits.delta_resident_bytes_max = (uint64_t)64 << 10;
+		said = ph_footprint_map(&h.limits, h.count, 2);
+		ph_test_alloc_init(&memory);
+		assert_int_equal(
+		        make_with(&made, &h, h.commits, commits > 1 ? 2 : 1, 1000, &memory.alloc),
+		        PH_OK);
+		assert_in_range(memory.peak_bytes, said / 32, said);
+		ph_test_alloc_init(&memory);
+		assert_int_equal(
+		        ph_map_open(&map, source_of(&h), 0, &made.bytes.bytes, &memory.alloc),
+		        PH_OK);
+		assert_in_range(memory.peak_bytes, 1, ph_footprint_map_reader());
+		ph_map_free(map);
+		release(&made);
+		history_release(&h);
+	}
+}
+
 /* --- What has no map --- */
 
 /* Whatever is missing, wherever: only an object that nothing names is not missed. */
@@ -798,6 +836,7 @@ int main(void)
 	        cmocka_unit_test(tags_of_all),
 	        cmocka_unit_test(small_ones),
 	        cmocka_unit_test(tips_that_are_none),
+	        cmocka_unit_test(takes_no_more_than_is_said),
 	        cmocka_unit_test(packs_that_are_not_closed),
 	        cmocka_unit_test(a_pack_beside_another),
 	        cmocka_unit_test(damaged_objects),

@@ -271,8 +271,12 @@ enum ph_step ph__up_cut(struct ph__up *up, uint32_t *budget)
 		status = ph_cut_run(up->cut, budget, &ready);
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
-	if (status != PH_OK)
-		return negotiation_failed(up, status);
+	if (status != PH_OK) {
+		ph_cut_free(up->cut);
+		up->cut = NULL;
+		return ph__up_maps_blamed(up, status) ? PH_STEP_AGAIN
+		                                      : negotiation_failed(up, status);
+	}
 	if (up->version == 2)
 		return acks_end(up, ready);
 	if (up->cut_at_flush)

@@ -294,6 +294,11 @@ void ph__up_session_id(struct ph__up *up, const char *text, size_t len);
 enum ph_status ph__up_maps_open(struct ph__up *up, struct ph_snapshot *snapshot);
 /* Before their snapshot goes, and after what uses them. */
 void ph__up_maps_close(struct ph__up *up);
+/*
+ * Whether what failed with this status, and is freed already, is to be done anew without maps: they
+ * may be what is damaged. From then on this snapshot has none.
+ */
+bool ph__up_maps_blamed(struct ph__up *up, enum ph_status status);
 
 /* ---- up_input.c ---- */
 

@@ -15,7 +15,8 @@ static enum ph_status open_one(struct ph__up *up, struct ph_snapshot *snapshot, 
 	struct ph__up_maps *maps = &up->maps;
 	enum ph_status status;
 
-	if (!section)
+	/* One of no bytes says that the pack can have none. */
+	if (!section || section->size == 0)
 		return PH_OK;
 	status = ph_map_open(&maps->list[maps->maps.count], ph_snapshot_source(snapshot), pack,
 	                     section, service->alloc);
@@ -45,6 +46,20 @@ enum ph_status ph__up_maps_open(struct ph__up *up, struct ph_snapshot *snapshot)
 	if (status != PH_OK)
 		ph__up_maps_close(up);
 	return status;
+}
+
+bool ph__up_maps_blamed(struct ph__up *up, enum ph_status status)
+{
+	const struct ph_service *service = &up->session.service;
+	const struct ph_snapshot *of = up->maps.of;
+
+	if ((status != PH_ERR_CORRUPT && status != PH_ERR_IO) || up->maps.maps.count == 0)
+		return false;
+	ph_log_line(service->log, PH_LOG_WARN, "upload-pack", service->connection,
+	            "%s: again without maps of packs: %s", up->repo, ph_status_text(status));
+	ph__up_maps_close(up);
+	up->maps.of = of;
+	return true;
 }
 
 void ph__up_maps_close(struct ph__up *up)

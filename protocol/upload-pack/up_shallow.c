@@ -173,8 +173,12 @@ enum ph_step ph__up_depth_run(struct ph__up *up, uint32_t *budget)
 		return PH_STEP_AGAIN;
 	if (status == PH_ERR_NOT_FOUND)
 		return ph__up_fail(up, PH__SAY_ERR, "no commits selected for shallow requests");
-	if (status != PH_OK)
-		return shallow_failed(up, status);
+	if (status != PH_OK) {
+		ph_depth_free(up->depth);
+		up->depth = NULL;
+		return ph__up_maps_blamed(up, status) ? ph__up_go(up, PH__UP_DEPTH)
+		                                      : shallow_failed(up, status);
+	}
 	return ph__up_go(up, PH__UP_SHALLOW_LINES);
 }
 

@@ -299,10 +299,11 @@ enum ph_step ph__up_reach(struct ph__up *up, uint32_t *budget)
 		return ph__up_go(up, PH__UP_OBJECT_LINES);
 	if (status == PH_ERR_NOT_FOUND)
 		return not_our_ref(up, &missing);
-	if (status != PH_OK)
-		return reach_fail(up, status);
 	ph_reach_free(up->reach);
 	up->reach = NULL;
+	if (status != PH_OK)
+		return ph__up_maps_blamed(up, status) ? ph__up_go(up, PH__UP_REACH_TIPS)
+		                                      : reach_fail(up, status);
 	return choose(up, up->now);
 }
 
