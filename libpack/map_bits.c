@@ -245,6 +245,7 @@ void ph__map_reach_start(struct ph__map_reach *reach, uint32_t entries)
 {
 	reach->entries = entries;
 	reach->count = 0;
+	reach->xors = false;
 	reach->at = 0;
 }
 
@@ -291,7 +292,9 @@ enum ph_status ph__map_reach_step(struct ph__map_reach *reach, struct ph__map_pa
 		return status;
 	}
 	for (size_t i = 0; i < len; i += 8) {
-		to[i / 8] |= ph__bits_word(reach->step + i);
+		uint64_t word = ph__bits_word(reach->step + i);
+
+		to[i / 8] = reach->xors ? to[i / 8] ^ word : to[i / 8] | word;
 	}
 	reach->at += len;
 	return last ? PH_OK : PH_AGAIN;
