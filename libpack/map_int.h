@@ -115,15 +115,12 @@ enum ph_status ph__bits_get(struct ph__bits_in *bits, struct ph__map_pages *page
 /* Nothing may be left behind the last byte. */
 bool ph__bits_done(const struct ph__bits_in *bits);
 
-/* Eight bytes of a bitmap as the word they are in memory. */
+/* Eight bytes of a bitmap as the word they are in memory. Compilers make one load of it. */
 static inline uint64_t ph__bits_word(const uint8_t *at)
 {
-	uint64_t word = 0;
-
-	for (unsigned k = 0; k < 8; k++) {
-		word |= (uint64_t)at[k] << (8 * k);
-	}
-	return word;
+	return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 |
+	       (uint64_t)at[3] << 24 | (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 |
+	       (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
 }
 
 /* Bytes of a bitmap made at once. */
