@@ -68,22 +68,22 @@ static uint32_t content(struct history *h, uint32_t number)
 	return history_tree(h, links, 3);
 }
 
-/* Longer than any chain of stored bitmaps. */
+/* At first every eighteenth commit is a tip, later none is. */
 static void a_line(void **state)
 {
 	struct history h;
-	uint32_t tips[40];
+	uint32_t tips[20];
 	uint32_t commit = NODE_NONE;
 
 	(void)state;
 	history_init(&h, PH_HASH_SHA1);
 	for (uint32_t i = 0; i < 700; i++) {
 		commit = history_commit(&h, content(&h, i), &commit, i > 0, 1000 + i);
-		if (i % 18 == 0) {
+		if (i % 18 == 0 && i < 360) {
 			tips[i / 18] = commit;
 		}
 	}
-	check_history(&h, tips, 39);
+	check_history(&h, tips, 20);
 }
 
 static void merges(void **state)
@@ -269,6 +269,37 @@ static void a_large_directory(void **state)
 	check_history(&h, &parent, 1);
 }
 
+/* Objects of two histories in turns, by chance, and long rows of one: all that bits can look like.
+ */
+static void bitmaps_of_every_kind(void **state)
+{
+	struct ph_test_rng rng;
+	struct history h;
+	uint32_t links[3][3000];
+	uint32_t counts[3] = {0};
+	uint32_t tips[3];
+
+	(void)state;
+	ph_test_rng_init(&rng, 10);
+	history_init(&h, PH_HASH_SHA1);
+	h.unique = true;
+	for (uint32_t i = 0; i < 9000; i++) {
+		uint32_t who = i < 4000   ? i % 2
+		               : i < 6000 ? ph_test_rng_below(&rng, 3)
+		                          : i / 1000 % 3;
+
+		if (counts[who] < 3000) {
+			links[who][counts[who]++] = history_blob(&h, i);
+		}
+	}
+	for (uint32_t i = 0; i < 3; i++) {
+		tips[i] = history_tree(&h, links[i], counts[i]);
+		tips[i] = history_commit(&h, tips[i], tips, i == 2 ? 2 : 0, i);
+	}
+	h.unique = false;
+	check_history(&h, tips, 3);
+}
+
 static void tags_of_all(void **state)
 {
 	struct history h;
@@ -377,6 +408,7 @@ int main(void)
 	        cmocka_unit_test(an_octopus_of_hundreds),
 	        cmocka_unit_test(trees_that_change_much),
 	        cmocka_unit_test(a_large_directory),
+	        cmocka_unit_test(bitmaps_of_every_kind),
 	        cmocka_unit_test(tags_of_all),
 	        cmocka_unit_test(small_ones),
 	        cmocka_unit_test(tips_that_are_none),
