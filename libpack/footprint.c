@@ -143,7 +143,7 @@ uint64_t ph_footprint_map(const struct ph_limits *limits, uint64_t objects, uint
 
 	/* The tree that is read, and the one it is compared with. */
 	return MAP_BITMAPS * (objects / 8 + sizeof(uint64_t)) + graph + lists +
-	       bitmaps * (sizeof(struct ph__map_row) + 1) +
+	       bitmaps * sizeof(struct ph__map_stored) +
 	       ph__map_known_slots(limits, objects) * sizeof(struct ph__map_slot) +
 	       reader_bytes(limits, objects) + object_bytes(limits) + sizeof(struct ph_map_maker) +
 	       SMALL_BYTES;

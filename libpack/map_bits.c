@@ -125,8 +125,8 @@ static enum ph_status fetch(struct ph__bits_in *bits, struct ph__map_pages *page
 	return status;
 }
 
-static enum ph_status get_number(struct ph__bits_in *bits, struct ph__map_pages *pages,
-                                 uint64_t *out)
+static enum ph_status get_any_number(struct ph__bits_in *bits, struct ph__map_pages *pages,
+                                     uint64_t *out)
 {
 	uint64_t value = 0;
 
@@ -148,6 +148,25 @@ static enum ph_status get_number(struct ph__bits_in *bits, struct ph__map_pages 
 		}
 	}
 	return PH_ERR_CORRUPT; /* larger than any pack */
+}
+
+/* Nearly all have one byte or two. */
+static inline enum ph_status get_number(struct ph__bits_in *bits, struct ph__map_pages *pages,
+                                        uint64_t *out)
+{
+	const uint8_t *at = bits->data + bits->pos;
+
+	if (bits->len - bits->pos < 2 || (at[0] & at[1] & 128) != 0) {
+		return get_any_number(bits, pages, out);
+	}
+	if (at[0] < 128) {
+		*out = at[0];
+		bits->pos++;
+	} else {
+		*out = (at[0] & 127u) | (uint64_t)at[1] << 7;
+		bits->pos += 2;
+	}
+	return PH_OK;
 }
 
 static enum ph_status get_token(struct ph__bits_in *bits, struct ph__map_pages *pages)
@@ -245,6 +264,7 @@ void ph__map_reach_start(struct ph__map_reach *reach, uint32_t entries)
 {
 	reach->entries = entries;
 	reach->count = 0;
+	reach->xors = false;
 	reach->at = 0;
 }
 
@@ -290,7 +310,10 @@ enum ph_status ph__map_reach_step(struct ph__map_reach *reach, struct ph__map_pa
 	if (status != PH_OK) {
 		return status;
 	}
-	for (size_t i = 0; i < len; i += 8) {
+	for (size_t i = 0; i < len && reach->xors; i += 8) {
+		to[i / 8] ^= ph__bits_word(reach->step + i);
+	}
+	for (size_t i = 0; i < len && !reach->xors; i += 8) {
 		to[i / 8] |= ph__bits_word(reach->step + i);
 	}
 	reach->at += len;

@@ -43,8 +43,8 @@
 #define MAP_EXTRA_BYTES 8u
 #define MAP_ROW_BYTES 16u
 #define MAP_FOOTER_BYTES 72u
-/* Bitmaps that are read to make one, beside itself. */
-#define MAP_LINKS_MAX 8u
+/* Bitmaps that are read to make one, beside itself; see map_make_bits.c. */
+#define MAP_LINKS_MAX 16u
 
 /* --- Pages --- */
 
@@ -63,8 +63,8 @@ enum ph_status ph__map_put64(struct ph__map_out *out, uint64_t value);
 /* Writes the last page. */
 enum ph_status ph__map_put_end(struct ph__map_out *out);
 
-/* The pages that a decoder of MAP_LINKS_MAX + 1 bitmaps reads in turns, and some more. */
-#define MAP_CACHE_PAGES 16u
+/* A decoder reads MAP_LINKS_MAX + 1 bitmaps in turns. */
+#define MAP_CACHE_PAGES (MAP_LINKS_MAX + 4u)
 
 /* A cache of pages read back. */
 struct ph__map_pages {
@@ -115,15 +115,12 @@ enum ph_status ph__bits_get(struct ph__bits_in *bits, struct ph__map_pages *page
 /* Nothing may be left behind the last byte. */
 bool ph__bits_done(const struct ph__bits_in *bits);
 
-/* Eight bytes of a bitmap as the word they are in memory. */
+/* Eight bytes of a bitmap as the word they are in memory. Compilers make one load of it. */
 static inline uint64_t ph__bits_word(const uint8_t *at)
 {
-	uint64_t word = 0;
-
-	for (unsigned k = 0; k < 8; k++) {
-		word |= (uint64_t)at[k] << (8 * k);
-	}
-	return word;
+	return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 |
+	       (uint64_t)at[3] << 24 | (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 |
+	       (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
 }
 
 /* Bytes of a bitmap made at once. */
@@ -133,6 +130,7 @@ static inline uint64_t ph__bits_word(const uint8_t *at)
 struct ph__map_reach {
 	uint32_t entries;
 	uint32_t count; /* of those */
+	bool xors;      /* instead of or-ing */
 	uint64_t at;    /* bytes made */
 	struct ph__bits_in bits[MAP_LINKS_MAX + 1];
 	uint8_t step[MAP_STEP_BYTES];
@@ -148,7 +146,10 @@ struct ph__map_row {
 void ph__map_reach_start(struct ph__map_reach *reach, uint32_t entries);
 /* The caller sees to it that there are no more than MAP_LINKS_MAX + 1. */
 void ph__map_reach_add(struct ph__map_reach *reach, const struct ph__map_row *row);
-/* Makes a few thousand bytes and ors them into words. PH_AGAIN, PH_OK at the end, or an error. */
+/*
+ * Makes a few thousand bytes and ors them into words, or xors them. PH_AGAIN, PH_OK at the end, or
+ * an error.
+ */
 enum ph_status ph__map_reach_step(struct ph__map_reach *reach, struct ph__map_pages *pages,
                                   uint64_t *words, uint32_t *budget);
 

@@ -152,7 +152,6 @@ void ph_map_maker_free(struct ph_map_maker *maker)
 	ph_mem_free(alloc, maker->graph.more.items);
 	ph_mem_free(alloc, maker->owner);
 	ph_mem_free(alloc, maker->rows);
-	ph_mem_free(alloc, maker->links);
 	ph_mem_free(alloc, maker->path.items);
 	ph_mem_free(alloc, maker->region.items);
 	ph_mem_free(alloc, maker);
@@ -310,7 +309,7 @@ static enum ph_status step_rows(struct ph_map_maker *maker, uint32_t *budget)
 	if (maker->at == maker->row_count) {
 		return finish(maker, rows_at);
 	}
-	row = &maker->rows[maker->at++];
+	row = &maker->rows[maker->at++].row;
 	index_put64(raw, row->at);
 	index_put32(raw + 8, row->bytes);
 	index_put32(raw + 12, row->other);
@@ -348,6 +347,8 @@ static enum ph_status step(struct ph_map_maker *maker, uint32_t *budget)
 		return ph__map_step_join(maker, budget);
 	case MAP_TREES:
 		return ph__map_step_trees(maker, budget);
+	case MAP_BASE:
+		return ph__map_step_base(maker, budget);
 	case MAP_STORE:
 		return ph__map_step_store(maker, budget);
 	case MAP_REST:

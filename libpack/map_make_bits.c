@@ -3,8 +3,11 @@
  * The bitmaps of a map. One is the union of those of the nearest ancestors that have one, of the
  * commits in between, and of what their trees hold. Whatever has its bit has all it reaches, or
  * waits to be looked at, so nothing is read that an ancestor had. The bitmap of the first ancestor
- * that was met stays in memory: what is stored is the difference from it, which is little, until a
- * chain of differences is as long as it may be.
+ * that was met stays in memory: what is stored is the difference from it, or from one before it.
+ *
+ * Bitmaps that build on each other have turns 0, 1, 2 ... One is stored upon that whose turn is its
+ * own with the lowest bit cleared. So few are read to make one, as many as there are bits in its
+ * turn, and the sum of all differences grows with the logarithm of their number only.
  */
 #include "map_make_int.h"
 
@@ -65,11 +68,12 @@ enum ph_status ph__map_step_next(struct ph_map_maker *maker, uint32_t *budget)
 
 /* --- The commits in between, and the bitmaps behind them --- */
 
-static void read_bitmap(struct ph_map_maker *maker, uint32_t number, uint64_t *to)
+/* Reads the bitmap of a number as it differs from another, which it is made from or which is 0. */
+static void read_bitmap(struct ph_map_maker *maker, uint32_t number, uint32_t other, uint64_t *to)
 {
 	ph__map_reach_start(&maker->reach, maker->entries);
-	for (; number > 0; number = maker->rows[number - 1].other) {
-		ph__map_reach_add(&maker->reach, &maker->rows[number - 1]);
+	for (; number != other; number = maker->rows[number - 1].row.other) {
+		ph__map_reach_add(&maker->reach, &maker->rows[number - 1].row);
 	}
 	maker->reach_to = to;
 	maker->phase = MAP_REACH;
@@ -80,7 +84,7 @@ static void join(struct ph_map_maker *maker, uint32_t number)
 {
 	assert(number <= maker->rows_made);
 	if (maker->on_base) {
-		read_bitmap(maker, number, maker->made);
+		read_bitmap(maker, number, 0, maker->made);
 		return;
 	}
 	maker->on_base = true;
@@ -91,7 +95,7 @@ static void join(struct ph_map_maker *maker, uint32_t number)
 	}
 	memset(maker->base, 0, maker->words * sizeof *maker->base);
 	maker->base_number = number;
-	read_bitmap(maker, number, maker->base);
+	read_bitmap(maker, number, 0, maker->base);
 }
 
 enum ph_status ph__map_step_reach(struct ph_map_maker *maker, uint32_t *budget)
@@ -99,7 +103,9 @@ enum ph_status ph__map_step_reach(struct ph_map_maker *maker, uint32_t *budget)
 	enum ph_status status =
 	        ph__map_reach_step(&maker->reach, &maker->pages, maker->reach_to, budget);
 
-	if (status == PH_OK) {
+	if (status == PH_OK && maker->reach.xors) {
+		maker->phase = MAP_STORE;
+	} else if (status == PH_OK) {
 		maker->phase = maker->reach_to == maker->base ? MAP_JOIN : MAP_REGION;
 	}
 	return status == PH_AGAIN ? PH_OK : status;
@@ -134,7 +140,7 @@ enum ph_status ph__map_step_region(struct ph_map_maker *maker, uint32_t *budget)
 	uint32_t parent;
 
 	if (maker->path.count == 0) {
-		maker->trees.after = MAP_STORE;
+		maker->trees.after = MAP_BASE;
 		maker->phase = MAP_TREES;
 		return PH_OK;
 	}
@@ -157,25 +163,49 @@ enum ph_status ph__map_step_region(struct ph_map_maker *maker, uint32_t *budget)
 
 /* --- Storing it --- */
 
-/* Its first word: where it will be, and what it is stored on. */
-static void store_begin(struct ph_map_maker *maker)
+/* From the bitmap in memory to the one that it is to be stored upon. */
+enum ph_status ph__map_step_base(struct ph_map_maker *maker, uint32_t *budget)
 {
-	if (maker->on_base && maker->links[maker->base_number - 1] == MAP_LINKS_MAX) {
-		maker->on_base = false;
-	}
+	const struct ph__map_stored *rows = maker->rows;
+	uint32_t number = maker->base_number;
+	uint32_t goal;
+
+	ph_budget_spend(budget, 1);
+	maker->turn = 0;
 	maker->bits = (struct ph__bits_out){.out = &maker->out};
-	maker->rows[maker->rows_made].at = maker->out.size;
+	maker->word = 0;
+	maker->phase = MAP_STORE;
+	if (!maker->on_base) {
+		return PH_OK;
+	}
+	maker->turn = rows[number - 1].turn + 1;
+	goal = maker->turn & (maker->turn - 1);
+	while (rows[number - 1].turn > goal) {
+		number = rows[number - 1].row.other;
+	}
+	if (rows[number - 1].links == MAP_LINKS_MAX) {
+		maker->on_base = false;
+		maker->turn = 0;
+		return PH_OK;
+	}
+	if (number != maker->base_number) {
+		read_bitmap(maker, maker->base_number, number, maker->base);
+		maker->reach.xors = true;
+		maker->base_number = number;
+	}
+	return PH_OK;
 }
 
 static void store_end(struct ph_map_maker *maker)
 {
-	struct ph__map_row *row = &maker->rows[maker->rows_made];
+	struct ph__map_stored *stored = &maker->rows[maker->rows_made];
 	uint64_t *made = maker->made;
 
-	row->bytes = (uint32_t)maker->bits.bytes;
-	row->other = maker->on_base ? maker->base_number : 0;
-	maker->links[maker->rows_made] =
-	        maker->on_base ? (uint8_t)(maker->links[maker->base_number - 1] + 1) : 0;
+	stored->row.at = maker->out.size - maker->bits.bytes;
+	stored->row.bytes = (uint32_t)maker->bits.bytes;
+	stored->row.other = maker->on_base ? maker->base_number : 0;
+	stored->turn = maker->turn;
+	stored->links = maker->on_base ? maker->rows[maker->base_number - 1].links + 1 : 0;
 	maker->rows_made++;
 	maker->made = maker->base;
 	maker->base = made;
@@ -190,9 +220,6 @@ enum ph_status ph__map_step_store(struct ph_map_maker *maker, uint32_t *budget)
 	size_t at = maker->word;
 	enum ph_status status;
 
-	if (at == 0) {
-		store_begin(maker);
-	}
 	status = ph__bits_put(&maker->bits, maker->made + at,
 	                      maker->on_base ? maker->base + at : NULL, step);
 	maker->word += step;

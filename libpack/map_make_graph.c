@@ -14,13 +14,13 @@
  * distance grows with it.
  */
 #define SPACING 64u
-#define SPACING_SHARE 1024u
+#define SPACING_SHARE 256u
 
 /*
- * A commit behind which it is this far to the next bitmap gets one itself when several others would
- * hold it otherwise: what it reaches is read once then, and not for each of them.
+ * A commit gets a bitmap too when several others would hold it otherwise and the next one is over a
+ * half of that distance away: what is in between is read once then, and not for each of them.
  */
-#define FORK_DISTANCE 32u
+#define FORK_SHARE 2u
 
 /* Commits looked at in one step that reads nothing. */
 #define COMMITS_STEP 64u
@@ -273,13 +273,18 @@ enum ph_status ph__map_step_order(struct ph_map_maker *maker, uint32_t *budget)
 
 /* --- Choice --- */
 
+static uint32_t spacing(const struct ph_map_maker *maker, uint32_t commit)
+{
+	uint32_t age = maker->generations - maker->graph.generation[commit];
+
+	return age / SPACING_SHARE > SPACING ? age / SPACING_SHARE : SPACING;
+}
+
 /* How many generations back from a commit, itself included, all paths have met a bitmap. */
 static void choose(struct ph_map_maker *maker, uint32_t commit)
 {
 	struct ph__map_graph *graph = &maker->graph;
 	uint32_t parents = ph__map_parents(graph, commit);
-	uint32_t age = maker->generations - graph->generation[commit];
-	uint32_t spacing = age / SPACING_SHARE > SPACING ? age / SPACING_SHARE : SPACING;
 	uint32_t distance = 0;
 
 	for (uint32_t i = 0; i < parents; i++) {
@@ -289,7 +294,8 @@ static void choose(struct ph_map_maker *maker, uint32_t commit)
 			distance = one;
 		}
 	}
-	if (distance + 1 >= spacing || ph__map_bit(maker->tip, graph->pos.items[commit])) {
+	if (distance + 1 >= spacing(maker, commit) ||
+	    ph__map_bit(maker->tip, graph->pos.items[commit])) {
 		graph->bitmap[commit] = CHOSEN;
 	} else {
 		graph->bitmap[commit] = distance + 1;
@@ -325,7 +331,7 @@ static void share(struct ph_map_maker *maker, uint32_t commit)
 	uint32_t parents = ph__map_parents(graph, commit);
 	uint32_t owner = maker->owner[commit];
 
-	if (owner == SHARED && graph->bitmap[commit] >= FORK_DISTANCE) {
+	if (owner == SHARED && graph->bitmap[commit] >= spacing(maker, commit) / FORK_SHARE) {
 		graph->bitmap[commit] = CHOSEN;
 	}
 	if (graph->bitmap[commit] == CHOSEN) {
@@ -368,8 +374,7 @@ enum ph_status ph__map_step_number(struct ph_map_maker *maker, uint32_t *budget)
 	}
 	rows = maker->row_count > 0 ? maker->row_count : 1;
 	maker->rows = ph_mem_zalloc(maker->alloc, rows, sizeof *maker->rows);
-	maker->links = ph_mem_zalloc(maker->alloc, rows, sizeof *maker->links);
-	if (maker->rows == NULL || maker->links == NULL) {
+	if (maker->rows == NULL) {
 		return PH_ERR_NOMEM;
 	}
 	maker->at = 0;

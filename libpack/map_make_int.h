@@ -66,6 +66,7 @@ enum ph__map_phase {
 	MAP_REACH,  /* such a bitmap is read */
 	MAP_JOIN,   /* and joins the one being made */
 	MAP_TREES,  /* contents of the commits in between */
+	MAP_BASE,   /* what it is stored upon */
 	MAP_STORE,
 	MAP_REST,
 	MAP_TAGS,
@@ -88,6 +89,13 @@ struct ph__map_reading {
 	uint32_t first, second;
 	uint32_t tree;
 	bool open;
+};
+
+/* A bitmap that was stored. */
+struct ph__map_stored {
+	struct ph__map_row row;
+	uint32_t turn;  /* how many it builds on, one after the other */
+	uint32_t links; /* how many it is made from, beside itself */
 };
 
 /*
@@ -136,8 +144,7 @@ struct ph_map_maker {
 	uint32_t generations;
 	uint32_t *owner; /* while choosing: the only commit whose bitmap holds another */
 
-	struct ph__map_row *rows; /* by number - 1 */
-	uint8_t *links;           /* and how many others each is made from */
+	struct ph__map_stored *rows; /* by number - 1 */
 	uint32_t row_count, rows_made;
 
 	uint32_t commit;            /* the one whose bitmap is at work */
@@ -148,6 +155,7 @@ struct ph_map_maker {
 	uint64_t *reach_to;
 	uint32_t base_number; /* of the bitmap in base, from 1; 0 for none */
 	bool on_base;         /* the bitmap at work builds on it */
+	uint32_t turn;        /* of the bitmap at work */
 	size_t word;          /* joined or stored */
 	struct ph__bits_out bits;
 
@@ -190,6 +198,7 @@ enum ph_status ph__map_step_region(struct ph_map_maker *maker, uint32_t *budget)
 enum ph_status ph__map_step_reach(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_join(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_trees(struct ph_map_maker *maker, uint32_t *budget);
+enum ph_status ph__map_step_base(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_store(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_rest(struct ph_map_maker *maker, uint32_t *budget);
 enum ph_status ph__map_step_tags(struct ph_map_maker *maker, uint32_t *budget);

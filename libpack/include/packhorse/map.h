@@ -7,7 +7,7 @@
  * A pack can have a map when it is closed: whatever one of its objects names, submodules apart, is
  * in the same pack. A first push is; later ones are not, until maintenance joins them.
  *
- * The format is ours (map.c describes it), kept as an auxiliary section beside the pack and read in
+ * The format is ours (map_int.h describes it), kept as an auxiliary section beside the pack and read in
  * place through a ph_bytes, so that memory does not grow with the repository. It is written by this
  * server alone, but read with care: damage is PH_ERR_CORRUPT, never a read outside, never a hang.
  *
@@ -68,7 +68,8 @@ PH_MUST_CHECK PH_API enum ph_status ph_map_parent(struct ph_map *map,
 /*
  * All that can be reached from the commit at pos, itself included, is or-ed into words, which has
  * room for the whole pack. PH_ERR_NOT_FOUND when the map has no bitmap for it. *budget is spent by
- * what was decoded; one call decodes at most a few bitmaps of this pack, however large.
+ * what was decoded; one call decodes at most a few bitmaps of this pack, however large. After any
+ * other error words may have some of the bits already.
  */
 PH_MUST_CHECK PH_API enum ph_status ph_map_reach(struct ph_map *map, uint32_t pos, uint64_t *words,
                                                  uint32_t *budget);
