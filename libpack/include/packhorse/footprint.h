@@ -33,6 +33,8 @@ PH_API uint64_t ph_footprint_cut(const struct ph_limits *limits, uint64_t object
 PH_API uint64_t ph_footprint_depth(const struct ph_limits *limits, uint64_t objects, uint64_t tips);
 /* A pack coming in that announces so many objects. */
 PH_API uint64_t ph_footprint_pack_in(const struct ph_limits *limits, uint64_t objects);
+/* Packs of so many objects in all being joined, the walk that selected them apart. */
+PH_API uint64_t ph_footprint_pack_join(const struct ph_limits *limits, uint64_t objects);
 
 #ifdef __cplusplus
 }
