@@ -135,6 +135,12 @@ static enum ph__maint_job decide(struct ph__maint *maint, struct weighed *packs,
 	return PH__MAINT_CHECK;
 }
 
+/* A maker of a map reads as a walk does, and has tables of commits and some bitmaps besides. */
+static uint64_t map_bytes(const struct ph_limits *limits, uint64_t entries, uint64_t tips)
+{
+	return ph_footprint_walk(limits, entries, tips) + 12 * entries;
+}
+
 /* What follows each other does not add up; a walk's states stay while packs are joined. */
 static uint64_t reckon(const struct ph__maint *maint)
 {
@@ -149,7 +155,7 @@ static uint64_t reckon(const struct ph__maint *maint)
 	}
 	join = ph_footprint_pack_join(limits, joined);
 	(void)weigh(maint, maint->largest, &entries);
-	work = maint->job == PH__MAINT_MAP_ONLY ? ph_footprint_map(limits, entries, maint->refs)
+	work = maint->job == PH__MAINT_MAP_ONLY ? map_bytes(limits, entries, maint->refs)
 	       : maint->job == PH__MAINT_SOME   ? join
 	                                        : walk + join;
 	if (maint->job != PH__MAINT_MAP_ONLY)

@@ -273,18 +273,19 @@ static void test_joined_some(void **state)
 	(void)state;
 	for (uint64_t seed = 20; seed < 30; seed++) {
 		struct ph_snapshot *snapshot;
-		uint32_t entries;
+		uint32_t entries, packs;
 
 		world_init(w, seed, 0);
-		grow(0, 150);
+		grow(0, 380);
 		for (uint32_t i = 0; i < 4; i++)
 			world_push(w, 1, world_commit(w, w->branches[0]));
 		assert_true(world_packs(w, &entries) >= 5);
 		assert_int_equal(world_maintain(w, ALL_SLICES), 0);
-		assert_int_equal(world_packs(w, &entries), 2);
+		packs = world_packs(w, &entries);
+		assert_true(packs == 2 || packs == 3);
 		world_check(w);
 		assert_int_equal(ph_store_snapshot(w->f.store, WORLD_REPO, &snapshot), PH_OK);
-		for (uint32_t pack = 0; pack < 2; pack++) {
+		for (uint32_t pack = 0; pack < packs; pack++) {
 			struct ph__tips tips;
 
 			assert_true(open_tips(snapshot, pack, &tips));
