@@ -104,6 +104,8 @@ struct ph__maint {
 	uint32_t largest; /* pack */
 	uint32_t cursor;
 
+	struct ph_map *map; /* of the largest pack, or NULL */
+	struct ph_maps maps;
 	struct ph_reach *reach;
 	struct ph_walk *walk;
 	struct ph_txn *txn;

@@ -6,6 +6,7 @@
  * whole objects ends the letting go: nothing is dropped from a repository that is damaged.
  */
 #include "maint_int.h"
+#include "map_section_int.h"
 #include "tips_int.h"
 
 #include <inttypes.h>
@@ -20,8 +21,30 @@ void ph__maint_reach_release(struct ph__maint *maint)
 {
 	ph_reach_free(maint->reach);
 	ph_walk_free(maint->walk);
+	ph_map_free(maint->map);
 	maint->reach = NULL;
 	maint->walk = NULL;
+	maint->map = NULL;
+	maint->maps.count = 0;
+}
+
+/* The map of the largest pack, when it has one: other packs have none, or small ones. */
+static enum ph_status open_map(struct ph__maint *maint)
+{
+	const struct ph_bytes *section =
+	        ph_snapshot_section(maint->snapshot, maint->largest, PH__SECTION_MAP);
+	enum ph_status status;
+
+	if (maint->map || !section)
+		return PH_OK;
+	status = ph_map_open(&maint->map, maint->source, maint->largest, section,
+	                     maint->session.service.alloc);
+	if (status != PH_OK) {
+		maint->map = NULL;
+		return status == PH_ERR_NOMEM ? status : PH_OK;
+	}
+	maint->maps = (struct ph_maps){&maint->map, 1};
+	return PH_OK;
 }
 
 /* ---- whether anything is out of reach ---- */
@@ -74,8 +97,7 @@ static enum ph_status add_targets(struct ph__maint *maint, uint32_t pack, uint32
 
 static enum ph_step walk_it(struct ph__maint *maint)
 {
-	ph_reach_free(maint->reach);
-	maint->reach = NULL;
+	ph__maint_reach_release(maint);
 	return ph__maint_go(maint, PH__MAINT_WANTS);
 }
 
@@ -91,8 +113,10 @@ enum ph_step ph__maint_targets(struct ph__maint *maint, uint32_t *budget)
 	enum ph_status status = PH_OK;
 
 	if (!maint->reach) {
-		status =
-		        ph_reach_new(&maint->reach, maint->source, service->alloc, service->limits);
+		status = open_map(maint);
+		if (status == PH_OK)
+			status = ph_reach_new(&maint->reach, maint->source, service->alloc,
+			                      service->limits, &maint->maps);
 		maint->note.pos = maint->note.rank = 0;
 	}
 	while (status == PH_OK && maint->cursor<packs && * budget> 0) {
@@ -157,16 +181,25 @@ static enum ph_step keep_all(struct ph__maint *maint, enum ph_status status)
 	return ph__maint_again(maint);
 }
 
+/*
+ * How much is out of reach may be told with the help of a map. What is dropped in the end is
+ * decided by a walk that trusts none.
+ */
 static enum ph_status begin_walk(struct ph__maint *maint)
 {
+	bool check = maint->job == PH__MAINT_CHECK;
 	struct ph_walk_options options = {.source = maint->source,
 	                                  .alloc = maint->session.service.alloc,
 	                                  .limits = maint->session.service.limits,
 	                                  /* What is kept has to be whole. */
-	                                  .connectivity = true};
+	                                  .connectivity = true,
+	                                  .maps = check ? &maint->maps : NULL};
 	const struct ph_oid *oids;
 	uint32_t count = ph_snapshot_shallow(maint->snapshot, &oids);
-	enum ph_status status = ph_walk_new(&maint->walk, &options);
+	enum ph_status status = check ? open_map(maint) : PH_OK;
+
+	if (status == PH_OK)
+		status = ph_walk_new(&maint->walk, &options);
 
 	for (uint32_t i = 0; i < count && status == PH_OK; i++)
 		status = ph_walk_graft(maint->walk, &oids[i]);
@@ -214,6 +247,10 @@ enum ph_step ph__maint_walk(struct ph__maint *maint, uint32_t *budget)
 	if (maint->job == PH__MAINT_CHECK && unreachable * UNREACHABLE_SHARE < maint->entries) {
 		maint->no.check = true;
 		return ph__maint_again(maint);
+	}
+	if (maint->job == PH__MAINT_CHECK) {
+		maint->job = PH__MAINT_ALL;
+		return walk_it(maint);
 	}
 	if (unreachable > 0 && !is_current(maint))
 		return ph__maint_later(maint, "changed meanwhile");

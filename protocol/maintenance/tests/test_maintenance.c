@@ -375,6 +375,7 @@ static void test_gives_way(void **state)
 	assert_int_equal(world_maintain(w, ALL_SLICES), 0);
 	assert_int_equal(world_packs(w, &entries), 1);
 	ph_memory_free(w->f.service.memory);
+	w->f.service.memory = NULL;
 	/* Never enough: it says so and ends. */
 	grow(0, 20);
 	assert_int_equal(ph_memory_new(&w->f.service.memory, &w->f.memory.alloc, 4096, NULL),
