@@ -15,6 +15,7 @@ import cases_faults
 import cases_floods
 import cases_git
 import cases_machine
+import cases_maintenance
 import cases_memory
 import cases_random
 import cases_refused
@@ -22,7 +23,7 @@ import machines
 from harness import World
 
 MODULES = (cases_git, cases_refused, cases_random, cases_machine, cases_faults, cases_floods,
-           cases_memory)
+           cases_memory, cases_maintenance)
 CASES = {case.__name__: case for module in MODULES for case in module.CASES}
 
 
