@@ -14,6 +14,7 @@ static const char usage[] = "usage: repo create NAME [--object-format=sha1|sha25
                             "       repo list\n"
                             "       repo head NAME [BRANCH]\n"
                             "       repo delete NAME\n"
+                            "       repo maintain NAME\n"
                             "       help\n";
 
 static const char help[] =
@@ -26,6 +27,9 @@ static const char help[] =
         "        Shows what HEAD names, or sets it: the branch that a clone checks out.\n"
         "repo delete NAME\n"
         "        Deletes a repository with all it holds, at once.\n"
+        "repo maintain NAME\n"
+        "        Joins packs, makes maps of them and drops what no ref reaches, as far as that\n"
+        "        is due. The server does so by itself when nothing else is to be done.\n"
         "help\n"
         "        This text.\n";
 /* Only where an owner can end the machine. */
@@ -347,6 +351,7 @@ static const struct command commands[] = {
         {"list", ph__admin_list, 0, false, false},
         {"head", run_head, 2, false, true},
         {"delete", run_delete, 1, false, true},
+        {"maintain", ph__admin_maintain, 1, false, true},
 };
 
 static enum ph_step deny(struct admin *admin)
@@ -427,6 +432,7 @@ static void admin_free(struct ph_session *session)
 	struct admin *admin = of(session);
 
 	ph_ref_iter_free(admin->refs);
+	ph_session_free(admin->inner);
 	ph_txn_free(admin->txn);
 	ph_snapshot_release(admin->snapshot);
 	ph_mem_free(session->service.alloc, admin->text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An owner command while it runs: its words, and what its steps share. admin.c reads the words and
- * runs what changes a repository; admin_list.c lists them.
+ * runs what changes a repository; admin_list.c lists them; admin_maintain.c has them maintained.
  */
 #ifndef PACKHORSE_ADMIN_INT_H
 #define PACKHORSE_ADMIN_INT_H
@@ -39,6 +39,10 @@ struct admin {
 	struct ph_snapshot *snapshot;
 	struct ph_ref_iter *refs;
 	uint64_t ref_count;
+
+	struct ph_session *inner; /* of repo maintain */
+	struct ph_log inner_log;
+	bool maintained; /* it said something */
 };
 
 /* Ends the command with this status. */
@@ -51,5 +55,6 @@ enum ph_step ph__admin_fail(struct admin *admin, enum ph_status status);
 char *ph__admin_escape(char *out, const char *text);
 
 enum ph_step ph__admin_list(struct admin *admin, uint32_t *budget);
+enum ph_step ph__admin_maintain(struct admin *admin, uint32_t *budget);
 
 #endif

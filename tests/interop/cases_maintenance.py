@@ -54,6 +54,11 @@ def maintenance(world):
         wait_for("packs joined", lambda: joined(server) > 0, 40)
         time.sleep(2.5)
         clone_checked(world, server, "app-" + store, source, "after-" + store)
+        world.git("commit", "-q", "--amend", "-m", "amended once more", cwd=source)
+        world.git("push", "-q", server.url("app-" + store), "+main", cwd=source)
+        said = world.ssh(server, "repo", "maintain", "app-" + store).text
+        check("joined" in said or "nothing was due" in said, "repo maintain says: " + said)
+        clone_checked(world, server, "app-" + store, source, "asked-" + store)
         copy = world.path("fetching-" + store)
         world.git("clone", "-q", server.url("app-" + store), copy)
         new = world.commit(source, "new")
