@@ -30,7 +30,7 @@ static enum ph_status open_packs(struct ph_pack_join *join)
 			return status;
 		pack->first = (uint32_t)total;
 		total += pack->index.entries;
-		if (total >= PH__JOIN_NONE)
+		if (total >= PH__JOIN_FREE)
 			return PH_ERR_LIMIT;
 		pack->ids = ph_mem_alloc(options->alloc, PH__JOIN_ROWS * PH_OID_BYTES_MAX);
 		if (!pack->ids)
@@ -55,6 +55,8 @@ static enum ph_status make_tables(struct ph_pack_join *join)
 	                            sizeof(*join->stack));
 	join->window = ph_mem_alloc(alloc, PH__JOIN_WINDOW_BYTES);
 	join->out = ph_mem_alloc(alloc, PH__JOIN_WINDOW_BYTES);
+	for (size_t i = 0; join->row_of && i < count; i++)
+		join->row_of[i] = PH__JOIN_FREE;
 	return join->row_of && join->number_of && join->offset_of && join->depth_of &&
 	                       join->rank_of && join->row_at && join->stack && join->window &&
 	                       join->out
@@ -199,6 +201,9 @@ static enum ph_status take(struct ph_pack_join *join, struct ph__join_pack *pack
 		return status;
 	rank = index_get32(raw);
 	if (rank >= index->entries)
+		return PH_ERR_CORRUPT;
+	/* Two ids of one entry: then another entry would have none. */
+	if (join->row_of[pack->first + rank] != PH__JOIN_FREE)
 		return PH_ERR_CORRUPT;
 	pack->row++;
 	join->row_of[pack->first + rank] = row;

@@ -23,6 +23,8 @@
 #define PH__JOIN_DEFLATE_LEVEL 6
 /* No row: left out. */
 #define PH__JOIN_NONE UINT32_MAX
+/* No row yet. */
+#define PH__JOIN_FREE (UINT32_MAX - 1)
 #define PH__JOIN_UNWRITTEN UINT64_MAX
 
 enum ph__join_phase {
