@@ -5,7 +5,7 @@
 include(CMakePackageConfigHelpers)
 
 set(ph_modules ph_libpack ph_alloc_libc ph_store ph_store_mem ph_store_disk ph_device_posix ph_protocol
-  ph_upload_pack ph_upload_archive ph_receive_pack ph_admin ph_services)
+  ph_upload_pack ph_upload_archive ph_receive_pack ph_maintenance ph_admin ph_services)
 set(ph_objects)
 set(ph_include_dirs)
 foreach(module ${ph_modules})

@@ -21,7 +21,7 @@ struct ph_options {
 	const char *store; /* "mem" or a path */
 	const char *authorized_keys;
 	const char *host_key;
-	bool anon_read, quiet;
+	bool anon_read, quiet, no_maintenance;
 	enum ph_log_level level;
 	uint64_t memory; /* bytes for transfers; 0 when it was not said */
 };
@@ -75,6 +75,19 @@ void ph__pool_submit(struct ph_worker_pool *pool, struct ph_job *job);
 /* Ends the threads; the loops have ended before, so nothing is queued. */
 void ph__pool_stop(struct ph_worker_pool *pool);
 void ph__pool_free(struct ph_worker_pool *pool);
+
+/* ---- maintain.c: maintenance in the background ---- */
+
+struct ph_keeper;
+
+/* Looks at every repository once, then at those that change. NULL: out of memory. */
+struct ph_keeper *ph__keeper_new(const struct ph_service *service);
+/* For ph_service.changed. Any thread. */
+void ph__keeper_changed(void *keeper, const char *repo);
+/* Any thread: it ends at its next slice. NULL is fine. */
+void ph__keeper_stop(struct ph_keeper *keeper);
+/* Waits for its end, before the store is closed. NULL is fine. */
+void ph__keeper_free(struct ph_keeper *keeper);
 
 /* ---- strangers.c: connections that have not logged in ---- */
 

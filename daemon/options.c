@@ -31,6 +31,7 @@ static void usage(void)
 	      "  --memory MB             what transfers may take of memory; the others wait their "
 	      "turn\n"
 	      "                          (default half of what the machine has)\n"
+	      "  --no-maintenance        never join packs or make maps of them by itself\n"
 	      "  --quiet                 say nothing but warnings and errors\n"
 	      "  --log-level LEVEL       error, warn, info or debug (default info)\n"
 	      "  --help\n"
@@ -128,6 +129,10 @@ static int one(struct ph_options *out, int argc, char **argv, int *used)
 	*used = 1;
 	if (strcmp(arg, "--anon-read") == 0) {
 		out->anon_read = true;
+		return -1;
+	}
+	if (strcmp(arg, "--no-maintenance") == 0) {
+		out->no_maintenance = true;
 		return -1;
 	}
 	if (strcmp(arg, "--quiet") == 0) {

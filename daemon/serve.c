@@ -37,6 +37,7 @@ struct server {
 	struct ph_store *store;
 	struct ph_keys *keys;
 	struct ph_ssh_server *ssh;
+	struct ph_keeper *keeper; /* NULL: no maintenance */
 	struct ph_worker_pool *pool;
 	struct ph_loop *loops[LOOPS_MAX];
 	unsigned loop_count;
@@ -183,6 +184,21 @@ static bool host_key_load(struct server *server)
 
 /* ---- start ---- */
 
+/* Sessions tell the keeper what they change; it has a service of its own to run with. */
+static bool keeper_start(struct server *server, struct ph_service *service)
+{
+	if (server->options->no_maintenance)
+		return true;
+	server->keeper = ph__keeper_new(service);
+	if (!server->keeper) {
+		fputs("packhorse: out of memory\n", stderr);
+		return false;
+	}
+	service->changed_user = server->keeper;
+	service->changed = ph__keeper_changed;
+	return true;
+}
+
 static bool ssh_start(struct server *server)
 {
 	struct ph_ssh_options options = {0};
@@ -194,6 +210,8 @@ static bool ssh_start(struct server *server)
 	options.service.random = ph__random;
 	options.service.agent = "packhorse/" PH_VERSION;
 	options.service.memory = server->memory;
+	if (!keeper_start(server, &options.service))
+		return false;
 	options.keys = server->keys;
 	options.anon_read = server->options->anon_read;
 	options.host_key = server->host_key;
@@ -316,6 +334,7 @@ static void on_signal(uv_signal_t *handle, int number)
 	            "%s: no new connections, waiting for running sessions",
 	            number == SIGTERM ? "SIGTERM" : "SIGINT");
 	server->drain_until_ms = ph__now_ms() + DRAIN_MS;
+	ph__keeper_stop(server->keeper);
 	ph__listener_close(server->listener);
 	for (unsigned i = 0; i < server->loop_count; i++)
 		ph__loop_drain(server->loops[i]);
@@ -364,6 +383,7 @@ static void server_release(struct server *server)
 	for (unsigned i = 0; i < server->loop_count; i++)
 		ph__loop_free(server->loops[i]);
 	ph__pool_free(server->pool);
+	ph__keeper_free(server->keeper);
 	ph_ssh_server_free(server->ssh);
 	ph_keys_free(server->keys);
 	ph_store_close(server->store);

@@ -10,6 +10,7 @@
 #include "map_make_int.h"
 #include "pack_in_int.h"
 #include "pack_out_int.h"
+#include "pack_join_int.h"
 #include "reader_int.h"
 #include "sparse_int.h"
 #include "walk_run_int.h"
@@ -172,4 +173,15 @@ uint64_t ph_footprint_pack_in(const struct ph_limits *limits, uint64_t objects)
 	       /* The cache, or the one object that goes beyond it; the object at work, and the one
 	        * it is compared with. */
 	       limits->delta_cache_bytes_max + 3 * object;
+}
+
+uint64_t ph_footprint_pack_join(const struct ph_limits *limits, uint64_t objects)
+{
+	uint64_t tables = 5 * sizeof(uint32_t) + sizeof(uint64_t) + sizeof(uint16_t);
+	uint64_t packs = least(objects, PH_PACK_JOIN_MAX);
+
+	return tables * (objects + 1) + ((uint64_t)limits->delta_depth_max + 1) * sizeof(uint32_t) +
+	       packs * (sizeof(struct ph__join_pack) + PH__JOIN_ROWS * PH_OID_BYTES_MAX) +
+	       2 * PH__JOIN_WINDOW_BYTES + DEFLATE_BYTES + SMALL_BYTES +
+	       reader_bytes(limits, objects);
 }

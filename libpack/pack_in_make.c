@@ -357,10 +357,11 @@ static enum ph_status next_op(struct ph_pack_in *in)
 
 	if (status != PH_OK)
 		return status;
-	make->op_done = 0;
 	status = ph_delta_next(in->delta, make->len, &make->pos, &make->op);
+	/* The last one stays done: this is asked again while the hash is behind. */
 	if (status == PH_END)
 		return make->done == make->size ? PH_END : fail_delta(in);
+	make->op_done = 0;
 	if (status != PH_OK || make->op.size > make->size - make->done)
 		return fail_delta(in);
 	if (make->op.copy && (make->op.offset > make->base->size ||

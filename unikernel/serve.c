@@ -7,6 +7,8 @@
  */
 #include "image.h"
 
+#include <packhorse/maintenance.h>
+
 #include <assert.h>
 #include <poll.h>
 #include <stdio.h>
@@ -63,6 +65,13 @@ static uint32_t units = UNITS_FIRST;
 static uint64_t last_id, polled_ns;
 static bool end_asked;
 static uint64_t drain_until_ms; /* 0 until the end was asked for */
+/* Maintenance, one repository at a time. */
+static struct ph_service upkeep_service;
+static struct ph_maintenance_queue *upkeep_queue;
+static struct ph_session *upkeep; /* NULL between two of them */
+static char upkeep_repo[PH_REPO_NAME_MAX + 1];
+static uint64_t upkeep_began_ms, upkeep_at_ms; /* at: when to look again */
+static bool upkeep_woken;
 static uint16_t port;
 static unsigned generation;
 
@@ -275,6 +284,70 @@ static bool run_sessions(void)
 	return any;
 }
 
+/* ---- maintenance ---- */
+
+static void on_changed(void *user, const char *repo)
+{
+	(void)user;
+	ph_maintenance_queue_changed(upkeep_queue, repo, now_ms());
+}
+
+static void on_upkeep_wake(void *user, struct ph_session *session)
+{
+	(void)user;
+	(void)session;
+	upkeep_woken = true;
+}
+
+static bool start_upkeep(struct ph_service *service)
+{
+	if (ph_maintenance_queue_new(&upkeep_queue, service->store, service->alloc) != PH_OK)
+		return false;
+	service->changed = on_changed;
+	upkeep_service = *service;
+	upkeep_service.wake = on_upkeep_wake;
+	return true;
+}
+
+/* The session's next slice, or its end, or the next session; false when there is nothing to do. */
+static bool run_upkeep(void)
+{
+	uint64_t start_ns = ph__plat_monotonic_ns(), ms = start_ns / NS_PER_MS, spent;
+	unsigned state = upkeep ? ph_session_state(upkeep) : 0;
+
+	if (!upkeep) {
+		upkeep_began_ms = ms;
+		return ph_maintenance_queue_next(upkeep_queue, ms, upkeep_repo, &upkeep_at_ms) ==
+		               PH_OK &&
+		       ph_maintenance_open(&upkeep, &upkeep_service, upkeep_repo) == PH_OK;
+	}
+	if (state & PH_DONE) {
+		ph_maintenance_queue_ended(upkeep_queue, upkeep_repo, ms, ms - upkeep_began_ms,
+		                           ph_session_exit_status(upkeep));
+		ph_session_free(upkeep);
+		upkeep = NULL;
+		return true;
+	}
+	upkeep_at_ms = ph_session_deadline(upkeep);
+	if (!(state & PH_WANT_RUN) && !upkeep_woken && ms < upkeep_at_ms)
+		return false;
+	upkeep_woken = false;
+	spent = ph_session_spent(upkeep);
+	ph_session_run(upkeep, ms, wall_s(), units);
+	steer(ph__plat_monotonic_ns() - start_ns, ph_session_spent(upkeep) - spent >= units);
+	return true;
+}
+
+/* What was not committed has not been; a commit under way comes first. */
+static void stop_upkeep(void)
+{
+	while (upkeep && ph_session_busy(upkeep))
+		(void)run_upkeep();
+	ph_session_free(upkeep);
+	upkeep = NULL;
+	upkeep_at_ms = PH_NO_DEADLINE;
+}
+
 /* ---- what the console is told ---- */
 
 /* Where git finds us; again when that changed, as leases and routers may have it. */
@@ -320,6 +393,7 @@ static void begin_drain(void)
 {
 	ph__say(PH_LOG_INFO, "shutting down: no new connections, waiting for running sessions");
 	drain_until_ms = now_ms() + DRAIN_MS;
+	stop_upkeep();
 	ph__net_stop_listening();
 	for (struct connection *c = connections; c; c = c->next) {
 		ph_ssh_drain(c->ssh);
@@ -370,6 +444,8 @@ static void sleep_until_due(void)
 	for (const struct connection *c = connections; c; c = c->next)
 		if (c->deadline_ms < until_ms)
 			until_ms = c->deadline_ms;
+	if (upkeep_at_ms < until_ms)
+		until_ms = upkeep_at_ms;
 	if (until_ms < until_ns / NS_PER_MS)
 		until_ns = until_ms * NS_PER_MS;
 	if (figures_ns < until_ns)
@@ -388,7 +464,7 @@ static void loop(void)
 		busy |= run_sessions();
 		if ((end_asked || ph__plat_power_off()) && drain_until_ms == 0)
 			begin_drain();
-		else if (!busy)
+		else if (!busy && (drain_until_ms != 0 || !run_upkeep()))
 			sleep_until_due();
 		ph__log_poll();
 	}
@@ -422,6 +498,8 @@ enum ph__exit ph__serve(struct ph_ssh_options *options, const struct ph__net_opt
 	options->run_session = on_run_session;
 	options->wake_connection = on_wake;
 	port = net->port;
+	if (!start_upkeep(&options->service))
+		return PH__EXIT_FAILURE;
 	enum ph_status status = ph_ssh_server_new(&server, options);
 	if (status != PH_OK) {
 		ph__say(PH_LOG_ERROR, "the host key cannot be used: %s", ph_status_text(status));
@@ -432,6 +510,8 @@ enum ph__exit ph__serve(struct ph_ssh_options *options, const struct ph__net_opt
 		generation = ph__net_generation() + 1;
 		loop();
 	}
+	stop_upkeep();
 	ph_ssh_server_free(server);
+	ph_maintenance_queue_free(upkeep_queue);
 	return code;
 }

@@ -189,6 +189,25 @@ static void test_versions(void **state)
 	free(data);
 }
 
+/* A large result in memory whose hash is still behind when the delta ends. */
+static void test_hash_behind(void **state)
+{
+	static const struct limits limits = {16 << 20, 16 << 20};
+	static const struct shape shape = {60, 65535, 10};
+	struct ph_test_pack pack;
+	struct ph_test_rng rng;
+
+	(void)state;
+	ph_test_rng_init(&rng, 2);
+	ph_test_pack_init(&pack, PH_HASH_SHA1);
+	add_noise(&pack, &rng, 1 << 20);
+	for (uint32_t i = 0; i < 6; i++)
+		(void)add_random(&pack, &rng, 0, &shape, false);
+	(void)feed_with(&pack, &limits, 0, UINT64_MAX);
+	(void)feed_with(&pack, &limits, 1, UINT64_MAX);
+	ph_test_pack_release(&pack);
+}
+
 /* More pieces than are kept: the rest of the object is written out, and builds on. */
 static void test_many_pieces(void **state)
 {
@@ -327,8 +346,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_random),      cmocka_unit_test(test_versions),
-	        cmocka_unit_test(test_many_pieces), cmocka_unit_test(test_memory),
-	        cmocka_unit_test(test_bad),
+	        cmocka_unit_test(test_hash_behind), cmocka_unit_test(test_many_pieces),
+	        cmocka_unit_test(test_memory),      cmocka_unit_test(test_bad),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

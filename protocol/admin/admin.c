@@ -16,6 +16,7 @@ static const char usage[] = "usage: repo create NAME [--object-format=sha1|sha25
                             "       repo delete NAME\n"
                             "       repo config NAME [--add|--unset] [KEY [VALUE]]\n"
                             "       config [--add|--unset] [KEY [VALUE]]\n"
+                            "       repo maintain NAME\n"
                             "       help\n";
 
 static const char help[] =
@@ -37,6 +38,9 @@ static const char help[] =
         "        Takes a key, or one of its values, away.\n"
         "config ...\n"
         "        The same for the server: what holds where a repository says nothing else.\n"
+        "repo maintain NAME\n"
+        "        Joins packs, makes maps of them and drops what no ref reaches, as far as that\n"
+        "        is due. The server does so by itself when nothing else is to be done.\n"
         "help\n"
         "        This text.\n";
 /* Only where an owner can end the machine. */
@@ -358,6 +362,7 @@ static const struct command commands[] = {
         {"list", ph__admin_list, 0, false, false},
         {"head", run_head, 2, false, true},
         {"delete", run_delete, 1, false, true},
+        {"maintain", ph__admin_maintain, 1, false, true},
 };
 
 static enum ph_step deny(struct admin *admin)
@@ -460,6 +465,7 @@ static void admin_free(struct ph_session *session)
 	struct admin *admin = of(session);
 
 	ph_ref_iter_free(admin->refs);
+	ph_session_free(admin->inner);
 	ph_txn_free(admin->txn);
 	ph_snapshot_release(admin->snapshot);
 	ph_mem_free(session->service.alloc, admin->config);

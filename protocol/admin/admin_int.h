@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An owner command while it runs: its words, and what its steps share. admin.c reads the words and
- * runs what changes a repository; admin_list.c lists them; admin_config.c is their configuration.
+ * runs what changes a repository; admin_list.c lists them; admin_config.c is their configuration;
+ * admin_maintain.c has them maintained.
  */
 #ifndef PACKHORSE_ADMIN_INT_H
 #define PACKHORSE_ADMIN_INT_H
@@ -46,6 +47,10 @@ struct admin {
 	size_t config_len;
 	char *config_at; /* the line to print next */
 	unsigned tries;
+
+	struct ph_session *inner; /* of repo maintain */
+	struct ph_log inner_log;
+	bool maintained; /* it said something */
 };
 
 /* Ends the command with this status. */
@@ -63,5 +68,6 @@ enum ph_step ph__admin_usage(struct admin *admin, const char *what, const char *
 /* Reads the words of config from this one on; the repository's name, if any, was read. */
 enum ph_step ph__admin_config(struct admin *admin, unsigned at);
 enum ph_step ph__admin_list(struct admin *admin, uint32_t *budget);
+enum ph_step ph__admin_maintain(struct admin *admin, uint32_t *budget);
 
 #endif

@@ -245,8 +245,10 @@ struct ph__up {
 	bool shallow_reply;
 	bool uris_said; /* the section packfile-uris has begun */
 
-	uint32_t targets;     /* tips of packs that are no wants */
-	struct ph_walk *walk; /* NULL: everything goes */
+	uint32_t targets;               /* tips of packs that are no wants */
+	bool whole_begun;               /* WHOLE is at work, */
+	uint32_t whole_tip, whole_copy; /* at this tip and copy of the pack at the cursor */
+	struct ph_walk *walk;           /* NULL: everything goes */
 	struct ph_pack_out *pack;
 	struct ph_reader *reader;
 	size_t filled;        /* bytes of the packet that is being filled */

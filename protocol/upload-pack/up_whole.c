@@ -13,6 +13,8 @@
 /* Tips that are no wants: one a push since the repository was made, until maintenance joins them.
  */
 #define TARGETS_MAX 65536u
+/* Tips or copies looked at for one unit of work. */
+#define CHECKS_PER_UNIT 16u
 
 static bool has_common(const struct ph__up_request *request)
 {
@@ -38,6 +40,7 @@ static enum ph_step give_up(struct ph__up *up)
 {
 	ph_reach_free(up->reach);
 	up->reach = NULL;
+	up->whole_begun = false;
 	return ph__up_walk_begin(up);
 }
 
@@ -67,30 +70,42 @@ static enum ph_status add_target(struct ph__up *up, const struct ph_oid *oid)
 	return status;
 }
 
-static enum ph_status check_tips(struct ph__up *up, const struct ph__tips *tips)
+/* Tips from where the last call stopped. PH_AGAIN: budget spent. */
+static enum ph_status check_tips(struct ph__up *up, const struct ph__tips *tips, uint32_t *budget)
 {
 	enum ph_status status = PH_OK;
 
-	for (uint32_t i = 0; i < tips->tips && status == PH_OK; i++) {
+	for (; up->whole_tip < tips->tips && status == PH_OK; up->whole_tip++) {
 		struct ph_oid oid;
 
-		status = ph__tips_tip(tips, i, &oid);
+		if (*budget == 0)
+			return PH_AGAIN;
+		if (up->whole_tip % CHECKS_PER_UNIT == 0)
+			ph_budget_spend(budget, 1);
+		status = ph__tips_tip(tips, up->whole_tip, &oid);
 		if (status == PH_OK && !ph__oid_set_has(&up->request.wants, &oid))
 			status = add_target(up, &oid);
 	}
 	return status;
 }
 
-/* A copy must be found elsewhere first: nobody has shown that it is reachable here. */
-static enum ph_status check_copies(struct ph__up *up, const struct ph__tips *tips, uint32_t pack)
+/*
+ * Copies, likewise. One must be found elsewhere first: nobody has shown that it is reachable here.
+ */
+static enum ph_status check_copies(struct ph__up *up, const struct ph__tips *tips, uint32_t pack,
+                                   uint32_t *budget)
 {
 	enum ph_status status = PH_OK;
 
-	for (uint32_t i = 0; i < tips->copies && status == PH_OK; i++) {
+	for (; up->whole_copy < tips->copies && status == PH_OK; up->whole_copy++) {
 		struct ph_loc loc = {pack, 0}, first;
 		struct ph_entry entry;
 
-		status = ph__tips_copy(tips, i, &loc.pos);
+		if (*budget == 0)
+			return PH_AGAIN;
+		if (up->whole_copy % CHECKS_PER_UNIT == 0)
+			ph_budget_spend(budget, 1);
+		status = ph__tips_copy(tips, up->whole_copy, &loc.pos);
 		if (status == PH_OK)
 			status = up->source->ops->entry(up->source, loc, &entry);
 		if (status == PH_OK)
@@ -113,11 +128,9 @@ static enum ph_status check_pack(struct ph__up *up, uint32_t pack, uint32_t *bud
 		return PH_ERR_NOT_FOUND;
 	up->source->ops->pack_size(up->source, pack, &entries, &bytes);
 	status = ph__tips_open(&tips, section, up->algo, entries);
-	if (status != PH_OK)
-		return status;
-	ph_budget_spend(budget, 1 + (tips.tips + tips.copies) / 16);
-	status = check_tips(up, &tips);
-	return status == PH_OK ? check_copies(up, &tips, pack) : status;
+	if (status == PH_OK)
+		status = check_tips(up, &tips, budget);
+	return status == PH_OK ? check_copies(up, &tips, pack, budget) : status;
 }
 
 enum ph_step ph__up_whole(struct ph__up *up, uint32_t *budget)
@@ -125,20 +138,26 @@ enum ph_step ph__up_whole(struct ph__up *up, uint32_t *budget)
 	uint32_t packs = up->source->ops->packs(up->source);
 
 	ph__up_keep_alive(up);
-	if (up->cursor == 0)
-		up->targets = 0;
+	if (!up->whole_begun)
+		up->targets = up->whole_tip = up->whole_copy = 0;
+	up->whole_begun = true;
 	while (up->cursor < packs) {
 		enum ph_status status;
 
 		if (*budget == 0)
 			return PH_STEP_AGAIN;
 		ph_budget_spend(budget, 1);
-		status = check_pack(up, up->cursor++, budget);
+		status = check_pack(up, up->cursor, budget);
+		if (status == PH_AGAIN)
+			return PH_STEP_AGAIN;
+		up->whole_tip = up->whole_copy = 0;
+		up->cursor++;
 		if (is_fatal(status))
 			return ph__up_fail_status(up, status, "making the pack");
 		if (status != PH_OK)
 			return give_up(up);
 	}
+	up->whole_begun = false;
 	return ph__up_go(up, up->reach ? PH__UP_WHOLE_TIPS : PH__UP_PACK);
 }
 

@@ -17,6 +17,7 @@ import cases_faults
 import cases_floods
 import cases_git
 import cases_machine
+import cases_maintenance
 import cases_memory
 import cases_protocol
 import cases_random
@@ -25,7 +26,7 @@ import machines
 from harness import World
 
 MODULES = (cases_git, cases_refused, cases_random, cases_machine, cases_faults, cases_floods,
-           cases_memory, cases_archive, cases_config, cases_protocol)
+           cases_memory, cases_archive, cases_config, cases_protocol, cases_maintenance)
 CASES = {case.__name__: case for module in MODULES for case in module.CASES}
 
 

@@ -44,6 +44,8 @@ PH_API uint64_t ph_footprint_map(const struct ph_limits *limits, uint64_t object
 PH_API uint64_t ph_footprint_map_reader(void);
 /* A pack coming in that announces so many objects. */
 PH_API uint64_t ph_footprint_pack_in(const struct ph_limits *limits, uint64_t objects);
+/* Packs of so many objects in all being joined, the walk that selected them apart. */
+PH_API uint64_t ph_footprint_pack_join(const struct ph_limits *limits, uint64_t objects);
 
 #ifdef __cplusplus
 }

@@ -130,6 +130,8 @@ static void test_create_list_delete(void **state)
 	       "demo\tsha1\trefs/heads/main\t0\n"
 	       "team/tools\tsha256\trefs/heads/main\t0\n");
 	expect_error("repo create demo.git", "exists already: demo");
+	expect("repo maintain a_b", 0, "nothing was due\n");
+	expect_error("repo maintain c", "no such repository: c");
 	expect("repo delete a_b", 0, "deleted a b\n");
 	expect_error("repo delete a_b", "no such repository: a b");
 	expect("repo list", 0,
@@ -175,6 +177,8 @@ static void test_usage(void **state)
 	        "repo head a b c",
 	        "repo delete",
 	        "repo delete a b",
+	        "repo maintain",
+	        "repo maintain a b",
 	        "repo delete --object-format=sha1 a",
 	        "repo create --object-format=sha1 --object-format=sha1 a",
 	        "repo create ~a/b",
@@ -224,6 +228,7 @@ static void test_permissions(void **state)
 		expect_error("repo head demo x", "only the owner");
 		expect_error("repo head demo", "only the owner");
 		expect_error("repo delete demo", "only the owner");
+		expect_error("repo maintain demo", "only the owner");
 		expect("repo list", 0, "demo\tsha1\trefs/heads/main\t0\n");
 		assert_int_equal(run("help"), 0);
 	}

@@ -15,6 +15,7 @@
 
 #include <packhorse/admin.h>
 #include <packhorse/device.h>
+#include <packhorse/maintenance.h>
 #include <packhorse/receive_pack.h>
 #include <packhorse/service.h>
 #include <packhorse/session.h>

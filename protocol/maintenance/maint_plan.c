@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is due, by the sizes of packs and the sections beside them. Every rule is one of proportion,
+ * so that what maintenance writes stays a small multiple of what was pushed: packs are joined when
+ * one is smaller than twice what is smaller than it, and everything into one when what came since
+ * is no longer small beside the largest.
+ */
+#include "maint_int.h"
+#include "map_section_int.h"
+#include "tips_int.h"
+
+#include <string.h>
+
+/* All is joined when the largest pack is less than so many times the rest: at the price of writing
+ * that many times what is pushed, clones find nearly everything in one pack with its map. */
+#define REST_SHARE 16u
+/* A pack is joined with all that are smaller when it is less than so many times their sum. */
+#define GROWTH 2u
+/* What an object weighs besides its bytes: about what one of a source tree's history takes. */
+#define OBJECT_BYTES 1024u
+/* Weights stay in range whatever a store says. */
+#define WEIGHT_MAX ((uint64_t)1 << 48)
+/* Tips and notes of a map: what its maker is told. */
+#define TIP_BYTES 64u
+
+struct weighed {
+	uint64_t weight;
+	uint32_t pack;
+};
+
+static uint64_t weigh(const struct ph__maint *maint, uint32_t pack, uint32_t *entries)
+{
+	uint64_t bytes;
+
+	maint->source->ops->pack_size(maint->source, pack, entries, &bytes);
+	if (bytes > WEIGHT_MAX)
+		bytes = WEIGHT_MAX;
+	return bytes + (uint64_t)*entries * OBJECT_BYTES;
+}
+
+/* Lightest first, and of equals the newest: shell sort, as there may be many or few. */
+static void sort(struct weighed *packs, uint32_t count)
+{
+	for (uint32_t gap = count / 2; gap > 0; gap /= 2)
+		for (uint32_t i = gap; i < count; i++) {
+			struct weighed value = packs[i];
+			uint32_t hole = i;
+
+			while (hole >= gap && (packs[hole - gap].weight > value.weight ||
+			                       (packs[hole - gap].weight == value.weight &&
+			                        packs[hole - gap].pack < value.pack))) {
+				packs[hole] = packs[hole - gap];
+				hole -= gap;
+			}
+			packs[hole] = value;
+		}
+}
+
+/* The lightest count packs are the ones to join, in the source's order. */
+static void choose(struct ph__maint *maint, const struct weighed *packs, uint32_t count)
+{
+	struct ph__maint_join *join = &maint->join;
+
+	join->count = count < PH_PACK_JOIN_MAX ? count : PH_PACK_JOIN_MAX;
+	for (uint32_t i = 0; i < join->count; i++) {
+		uint32_t hole = i;
+
+		for (; hole > 0 && join->packs[hole - 1] > packs[i].pack; hole--)
+			join->packs[hole] = join->packs[hole - 1];
+		join->packs[hole] = packs[i].pack;
+	}
+}
+
+/* How many of the lightest packs are to be joined so that each weighs GROWTH times the lighter. */
+static uint32_t out_of_proportion(const struct weighed *packs, uint32_t count)
+{
+	uint64_t sum = 0;
+	uint32_t found = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (i > 0 && packs[i].weight < GROWTH * sum)
+			found = i + 1;
+		sum += packs[i].weight;
+	}
+	return found;
+}
+
+/* Whether a note names a tip that is no ref's value now, or a pack has no note. */
+static bool may_be_unreachable(const struct ph__maint *maint, uint32_t packs)
+{
+	for (uint32_t i = 0; i < packs; i++) {
+		const struct ph_bytes *section =
+		        ph_snapshot_section(maint->snapshot, i, PH__SECTION_TIPS);
+		struct ph__tips tips;
+		uint32_t entries;
+
+		(void)weigh(maint, i, &entries);
+		if (!section ||
+		    ph__tips_open(&tips, section, maint->snapshot->algo, entries) != PH_OK)
+			return true;
+		/* One pack with a tip for each ref was made so; what moved since is in others. */
+		if (tips.tips != maint->refs || packs > 1)
+			return true;
+	}
+	return false;
+}
+
+static enum ph__maint_job decide(struct ph__maint *maint, struct weighed *packs, uint32_t count)
+{
+	uint64_t rest = 0;
+	uint32_t found;
+
+	if (count == 0)
+		return PH__MAINT_NOTHING;
+	sort(packs, count);
+	maint->largest = packs[count - 1].pack;
+	for (uint32_t i = 0; i + 1 < count; i++)
+		rest += packs[i].weight;
+	if (!maint->no.drop && count > 1 && rest * REST_SHARE >= packs[count - 1].weight) {
+		choose(maint, packs, count);
+		return count > PH_PACK_JOIN_MAX ? PH__MAINT_SOME : PH__MAINT_ALL;
+	}
+	found = out_of_proportion(packs, maint->no.drop ? count : count - 1);
+	if (found > 1) {
+		choose(maint, packs, found);
+		return PH__MAINT_SOME;
+	}
+	if (!maint->no.map &&
+	    !ph_snapshot_section(maint->snapshot, maint->largest, PH__SECTION_MAP))
+		return PH__MAINT_MAP_ONLY;
+	if (maint->no.drop || maint->no.check || count > PH_PACK_JOIN_MAX ||
+	    !may_be_unreachable(maint, count))
+		return PH__MAINT_NOTHING;
+	choose(maint, packs, count);
+	return PH__MAINT_CHECK;
+}
+
+/* A maker of a map reads as a walk does, and has tables of commits and some bitmaps besides. */
+static uint64_t map_bytes(const struct ph_limits *limits, uint64_t entries, uint64_t tips)
+{
+	return ph_footprint_walk(limits, entries, tips) + 12 * entries;
+}
+
+/* What follows each other does not add up; a walk's states stay while packs are joined. */
+static uint64_t reckon(const struct ph__maint *maint)
+{
+	const struct ph_limits *limits = maint->session.service.limits;
+	uint64_t walk = ph_footprint_walk(limits, maint->entries, maint->refs);
+	uint64_t joined = 0, join, work;
+	uint32_t entries;
+
+	for (uint32_t i = 0; i < maint->join.count; i++) {
+		(void)weigh(maint, maint->join.packs[i], &entries);
+		joined += entries;
+	}
+	join = ph_footprint_pack_join(limits, joined);
+	(void)weigh(maint, maint->largest, &entries);
+	work = maint->job == PH__MAINT_MAP_ONLY ? map_bytes(limits, entries, maint->refs)
+	       : maint->job == PH__MAINT_SOME   ? join
+	                                        : walk + join;
+	if (maint->job != PH__MAINT_MAP_ONLY)
+		work += joined / 8 + (uint64_t)PH__TIPS_MAX * TIP_BYTES;
+	return PH_ADMISSION_SESSION_BYTES + PH_ADMISSION_OUTSIDE_BYTES + work;
+}
+
+enum ph_step ph__maint_plan(struct ph__maint *maint, uint32_t *budget)
+{
+	const struct ph_alloc *alloc = maint->session.service.alloc;
+	uint32_t count = maint->source->ops->packs(maint->source), entries;
+	struct weighed *packs = ph_mem_zalloc(alloc, (size_t)count + 1, sizeof(*packs));
+
+	if (!packs)
+		return ph__maint_fail(maint, PH_ERR_NOMEM, "looking at packs");
+	ph_budget_spend(budget, 1 + count / 16);
+	maint->entries = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		packs[i] = (struct weighed){weigh(maint, i, &entries), i};
+		maint->entries += entries;
+	}
+	maint->join.count = 0;
+	maint->job = decide(maint, packs, count);
+	ph_mem_free(alloc, packs);
+	if (maint->job != PH__MAINT_NOTHING)
+		maint->claim_bytes = reckon(maint);
+	return ph__maint_go(maint, PH__MAINT_ADMIT);
+}

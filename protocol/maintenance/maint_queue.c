@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which repository is to be looked after next. A push seldom comes alone, so one that changed waits
+ * for a moment of quiet, but not for ever. How long its last maintenance took decides how soon the
+ * next may begin, so that a busy repository does not keep a core busy for a gain that the next push
+ * takes away.
+ */
+#include <packhorse/maintenance.h>
+
+#include <string.h>
+
+/* Without another push for this long it is quiet; it is taken for quiet after the second. */
+#define QUIET_MS 1000u
+#define NOISE_MS_MAX 30000u
+/* Pause after maintenance, in times of what it took, and at most. */
+#define PAUSE_TIMES 4u
+#define PAUSE_MS_MAX 600000u
+/* When others were in the way. */
+#define LEFT_MS 30000u
+/* Repositories that are noted; when more have changed, all are looked at. */
+#define ITEMS_MAX 1024u
+
+struct item {
+	char name[PH_REPO_NAME_MAX + 1];
+	bool due;
+	uint64_t first_ms, last_ms; /* of the changes since the last time */
+	uint64_t not_before_ms;
+};
+
+struct ph_maintenance_queue {
+	struct ph_store *store;
+	const struct ph_alloc *alloc;
+	struct item *items;
+	uint32_t count, room;
+	bool scanning; /* all repositories are due, from the one behind after on */
+	char after[PH_REPO_NAME_MAX + 1];
+};
+
+enum ph_status ph_maintenance_queue_new(struct ph_maintenance_queue **out, struct ph_store *store,
+                                        const struct ph_alloc *alloc)
+{
+	struct ph_maintenance_queue *queue = ph_mem_zalloc(alloc, 1, sizeof(*queue));
+
+	if (!queue)
+		return PH_ERR_NOMEM;
+	queue->store = store;
+	queue->alloc = alloc;
+	queue->scanning = true;
+	*out = queue;
+	return PH_OK;
+}
+
+void ph_maintenance_queue_free(struct ph_maintenance_queue *queue)
+{
+	if (!queue)
+		return;
+	ph_mem_free(queue->alloc, queue->items);
+	ph_mem_free(queue->alloc, queue);
+}
+
+static void scan_again(struct ph_maintenance_queue *queue)
+{
+	queue->scanning = true;
+	queue->after[0] = '\0';
+}
+
+/* What is neither due nor to be held back is forgotten. */
+static void forget(struct ph_maintenance_queue *queue, uint64_t now_ms)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < queue->count; i++)
+		if (queue->items[i].due || queue->items[i].not_before_ms > now_ms)
+			queue->items[kept++] = queue->items[i];
+	queue->count = kept;
+}
+
+/* The item of a repository, a new one if need be; NULL when there is no room. */
+static struct item *item_of(struct ph_maintenance_queue *queue, const char *repo, uint64_t now_ms)
+{
+	size_t len = strlen(repo);
+
+	for (uint32_t i = 0; i < queue->count; i++)
+		if (strcmp(queue->items[i].name, repo) == 0)
+			return &queue->items[i];
+	if (queue->count == queue->room)
+		forget(queue, now_ms);
+	if (queue->count == queue->room) {
+		uint32_t room = queue->room ? 2 * queue->room : 4;
+		void *items;
+
+		if (queue->room == ITEMS_MAX)
+			return NULL;
+		items = ph_mem_resize(queue->alloc, queue->items, room, sizeof(*queue->items));
+		if (!items)
+			return NULL;
+		queue->items = items;
+		queue->room = room;
+	}
+	if (len > PH_REPO_NAME_MAX)
+		return NULL;
+	memset(&queue->items[queue->count], 0, sizeof(*queue->items));
+	memcpy(queue->items[queue->count].name, repo, len + 1);
+	return &queue->items[queue->count++];
+}
+
+void ph_maintenance_queue_changed(struct ph_maintenance_queue *queue, const char *repo,
+                                  uint64_t now_ms)
+{
+	struct item *item = item_of(queue, repo, now_ms);
+
+	if (!item) {
+		scan_again(queue);
+		return;
+	}
+	if (!item->due)
+		item->first_ms = now_ms;
+	item->due = true;
+	item->last_ms = now_ms;
+}
+
+static uint64_t due_at(const struct item *item)
+{
+	uint64_t at = item->last_ms + QUIET_MS;
+
+	if (at > item->first_ms + NOISE_MS_MAX)
+		at = item->first_ms + NOISE_MS_MAX;
+	return at > item->not_before_ms ? at : item->not_before_ms;
+}
+
+enum ph_status ph_maintenance_queue_next(struct ph_maintenance_queue *queue, uint64_t now_ms,
+                                         char *out, uint64_t *at_ms)
+{
+	struct item *next = NULL;
+
+	for (uint32_t i = 0; i < queue->count; i++)
+		if (queue->items[i].due && (!next || due_at(&queue->items[i]) < due_at(next)))
+			next = &queue->items[i];
+	*at_ms = next ? due_at(next) : PH_NO_DEADLINE;
+	if (next && *at_ms <= now_ms) {
+		next->due = false;
+		memcpy(out, next->name, sizeof(next->name));
+		return PH_OK;
+	}
+	/* A store that cannot say what it has is not asked again. */
+	if (queue->scanning && ph_store_next_repo(queue->store, queue->after, out) != PH_OK)
+		queue->scanning = false;
+	if (!queue->scanning)
+		return PH_END;
+	memcpy(queue->after, out, strlen(out) + 1);
+	return PH_OK;
+}
+
+void ph_maintenance_queue_ended(struct ph_maintenance_queue *queue, const char *repo,
+                                uint64_t now_ms, uint64_t took_ms, int exit_status)
+{
+	uint64_t pause_ms =
+	        took_ms > PAUSE_MS_MAX / PAUSE_TIMES ? PAUSE_MS_MAX : PAUSE_TIMES * took_ms;
+	struct item *item;
+
+	if (exit_status == 2 && pause_ms < LEFT_MS)
+		pause_ms = LEFT_MS;
+	item = pause_ms > 0 ? item_of(queue, repo, now_ms) : NULL;
+	if (!item)
+		return;
+	item->not_before_ms = now_ms + pause_ms;
+	if (exit_status == 2 && !item->due) {
+		item->due = true;
+		item->first_ms = item->last_ms = now_ms;
+	}
+}

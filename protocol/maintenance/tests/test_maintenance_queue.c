@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* The queue of repositories: all at first, then what changed, in its time. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "support.h"
+
+#include <packhorse/maintenance.h>
+#include <packhorse/store_mem.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct ph_test_alloc memory;
+static struct ph_limits limits;
+static struct ph_store *store;
+static struct ph_maintenance_queue *queue;
+
+static int setup(void **state)
+{
+	struct ph_store_mem_options options = {.alloc = &memory.alloc, .limits = &limits};
+
+	(void)state;
+	ph_test_alloc_init(&memory);
+	ph_limits_init(&limits);
+	assert_int_equal(ph_store_mem_new(&store, &options), PH_OK);
+	assert_int_equal(ph_maintenance_queue_new(&queue, store, &memory.alloc), PH_OK);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	ph_maintenance_queue_free(queue);
+	ph_store_close(store);
+	assert_int_equal(memory.live, 0);
+	return 0;
+}
+
+static void create(const char *name)
+{
+	struct ph_txn *txn;
+
+	assert_int_equal(ph_store_create(store, name, PH_HASH_SHA1, &txn), PH_OK);
+	assert_int_equal(ph_txn_prepare(txn), PH_OK);
+	assert_int_equal(ph_txn_commit(txn, NULL, NULL), PH_OK);
+	ph_txn_free(txn);
+}
+
+static void expect(uint64_t now_ms, const char *name)
+{
+	char out[PH_REPO_NAME_MAX + 1];
+	uint64_t at_ms;
+
+	assert_int_equal(ph_maintenance_queue_next(queue, now_ms, out, &at_ms), PH_OK);
+	assert_string_equal(out, name);
+}
+
+static void expect_none(uint64_t now_ms, uint64_t until_ms)
+{
+	char out[PH_REPO_NAME_MAX + 1];
+	uint64_t at_ms;
+
+	assert_int_equal(ph_maintenance_queue_next(queue, now_ms, out, &at_ms), PH_END);
+	assert_int_equal(at_ms, until_ms);
+}
+
+static void test_all_at_first(void **state)
+{
+	(void)state;
+	create("b");
+	create("a");
+	expect(5, "a");
+	create("c");
+	expect(5, "b");
+	expect(5, "c");
+	expect_none(5, PH_NO_DEADLINE);
+}
+
+static void test_waits_for_quiet(void **state)
+{
+	(void)state;
+	expect_none(0, PH_NO_DEADLINE);
+	ph_maintenance_queue_changed(queue, "x", 1000);
+	expect_none(1000, 2000);
+	ph_maintenance_queue_changed(queue, "x", 1900);
+	ph_maintenance_queue_changed(queue, "y", 2000);
+	expect_none(2000, 2900);
+	expect(2900, "x");
+	expect_none(2900, 3000);
+	expect(3000, "y");
+	expect_none(3000, PH_NO_DEADLINE);
+	/* One that is never quiet. */
+	for (uint64_t ms = 10000; ms < 40000; ms += 500) {
+		ph_maintenance_queue_changed(queue, "x", ms);
+		if (ms + 500 < 40000)
+			expect_none(ms + 400, ms + 1000 < 40000 ? ms + 1000 : 40000);
+	}
+	expect(40000, "x");
+}
+
+static void test_pauses(void **state)
+{
+	(void)state;
+	expect_none(0, PH_NO_DEADLINE);
+	ph_maintenance_queue_changed(queue, "x", 1000);
+	expect(2000, "x");
+	ph_maintenance_queue_changed(queue, "x", 2500);
+	ph_maintenance_queue_ended(queue, "x", 7000, 5000, 0);
+	/* Four times what it took. */
+	expect_none(7000, 27000);
+	expect(27000, "x");
+	ph_maintenance_queue_ended(queue, "x", 27000, 0, 0);
+	expect_none(27000, PH_NO_DEADLINE);
+	/* Something was left. */
+	ph_maintenance_queue_ended(queue, "x", 30000, 10, 2);
+	expect_none(30000, 60000);
+	expect(60000, "x");
+	/* It failed: not before something changes. */
+	ph_maintenance_queue_ended(queue, "x", 61000, 10, 1);
+	expect_none(70000, PH_NO_DEADLINE);
+}
+
+static void test_too_many(void **state)
+{
+	char name[16];
+
+	(void)state;
+	create("a");
+	expect(0, "a");
+	expect_none(0, PH_NO_DEADLINE);
+	for (unsigned i = 0; i < 2000; i++) {
+		snprintf(name, sizeof(name), "n%u", i);
+		ph_maintenance_queue_changed(queue, name, 10);
+	}
+	/* Those that were noted come when it is time; until then, all there are. */
+	expect(20, "a");
+	expect_none(20, 1010);
+	expect(1010, "n0");
+}
+
+static void test_no_memory(void **state)
+{
+	(void)state;
+	create("a");
+	expect(0, "a");
+	expect_none(0, PH_NO_DEADLINE);
+	memory.fail_at = memory.calls + 1;
+	ph_maintenance_queue_changed(queue, "x", 1000);
+	expect(1000, "a");
+	expect_none(1000, PH_NO_DEADLINE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test_setup_teardown(test_all_at_first, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_waits_for_quiet, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_pauses, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
