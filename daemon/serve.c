@@ -33,6 +33,7 @@ struct server {
 	struct ph_log log;
 	uint64_t memory_bytes;
 	struct ph_memory *memory;
+	struct ph_selections *selections;
 	struct ph_strangers *strangers;
 	struct ph_store *store;
 	struct ph_keys *keys;
@@ -71,8 +72,10 @@ static bool memory_start(struct server *server)
 	server->memory_bytes = bytes ? bytes : memory_default();
 	ph_limits_for_memory(&server->limits, server->memory_bytes);
 	server->strangers = ph__strangers_new();
-	if (server->strangers && ph_memory_new(&server->memory, ph_alloc_libc(),
-	                                       server->memory_bytes, &ph__sync_uv) == PH_OK)
+	if (server->strangers &&
+	    ph_memory_new(&server->memory, ph_alloc_libc(), server->memory_bytes, &ph__sync_uv) ==
+	            PH_OK &&
+	    ph_selections_new(&server->selections, ph_alloc_libc(), &ph__sync_uv) == PH_OK)
 		return true;
 	fputs("packhorse: out of memory\n", stderr);
 	return false;
@@ -210,6 +213,7 @@ static bool ssh_start(struct server *server)
 	options.service.random = ph__random;
 	options.service.agent = "packhorse/" PH_VERSION;
 	options.service.memory = server->memory;
+	options.service.selections = server->selections;
 	if (!keeper_start(server, &options.service))
 		return false;
 	options.keys = server->keys;
@@ -386,6 +390,7 @@ static void server_release(struct server *server)
 	ph__keeper_free(server->keeper);
 	ph_ssh_server_free(server->ssh);
 	ph_keys_free(server->keys);
+	ph_selections_free(server->selections);
 	ph_store_close(server->store);
 	ph_memory_free(server->memory);
 	ph__strangers_free(server->strangers);

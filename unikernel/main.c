@@ -182,7 +182,8 @@ static enum ph__exit start(const struct ph__args *args, const struct ph__machine
 	/* Without a disk the other half is the store's. */
 	if (ph_memory_new(&service->memory, service->alloc,
 	                  service->store->durable ? plan->sessions : plan->sessions / 2,
-	                  NULL) != PH_OK)
+	                  NULL) != PH_OK ||
+	    ph_selections_new(&service->selections, service->alloc, NULL) != PH_OK)
 		return PH__EXIT_FAILURE;
 	options->host_key = host_key;
 	options->keys = *keys;
@@ -206,6 +207,7 @@ static enum ph__exit serve(const struct ph__args *args, const struct ph__machine
 	options.anon_read = args->anon_read;
 	enum ph__exit code = start(args, machine, plan, &options, &keys);
 	/* The connections are gone, and with them every session and its claims. */
+	ph_selections_free(options.service.selections);
 	ph_memory_free(options.service.memory);
 	if (options.service.store)
 		ph_store_close(options.service.store);

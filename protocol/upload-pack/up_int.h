@@ -15,15 +15,16 @@
  *   TIPS     TIPS (PROVEN) ADMIT (REACH_TIPS REACH) CHOSEN (FILTER FILTER_TIPS FILTER_REACH)
  *            (KNOWN_TIPS KNOWN_TARGETS KNOWN)
  *   HAVES    HAVES (HAVE)
- *   pack     PACK_BEGIN (WHOLE WHOLE_TIPS WHOLE_REACH) (WALK_GRAFTS WALK_TIPS WALK TAGS)
- *            (PACKFILE_URIS) PACK PACK_END
+ *   pack     PACK_BEGIN (WHOLE WHOLE_TIPS WHOLE_REACH) (SHARE_GRAFTS SHARE_TIPS SHARE)
+ *            (WALK_GRAFTS WALK_TIPS WALK TAGS) (PACKFILE_URIS) PACK PACK_END
  *
  * Files: upload_pack.c dispatch and failing; up_input.c packets and object ids in; up_v0.c and
  * up_v2.c requests; up_refs.c ls-refs; up_want_refs.c wants by name; up_wants.c what may be had;
  * up_admit.c memory; up_maps.c maps of packs; up_filter.c patterns of filters; up_names.c refs by
  * short names; up_haves.c negotiation; up_known.c what counts as had where refs are hidden;
- * up_shallow.c depth; up_whole.c answers without a walk; up_pack.c the answer; up_uris.c what comes
- * from elsewhere; up_objects.c and up_bundles.c the commands object-info and bundle-uri.
+ * up_shallow.c depth; up_whole.c answers without a walk; up_shared.c answers
+ * of other sessions; up_pack.c the answer; up_uris.c what comes from elsewhere; up_objects.c and
+ * up_bundles.c the commands object-info and bundle-uri.
  */
 #ifndef PACKHORSE_UP_INT_H
 #define PACKHORSE_UP_INT_H
@@ -31,9 +32,11 @@
 #include "admission_int.h"
 #include "advert_int.h"
 #include "oid_set_int.h"
+#include "selections_int.h"
 #include "visible_int.h"
 
 #include <packhorse/config.h>
+#include <packhorse/hash.h>
 #include <packhorse/pack_out.h>
 #include <packhorse/upload_pack.h>
 
@@ -78,6 +81,9 @@ enum ph__up_state {
 	PH__UP_WHOLE,
 	PH__UP_WHOLE_TIPS,
 	PH__UP_WHOLE_REACH,
+	PH__UP_SHARE_GRAFTS,
+	PH__UP_SHARE_TIPS,
+	PH__UP_SHARE,
 	PH__UP_WALK_GRAFTS,
 	PH__UP_WALK_TIPS,
 	PH__UP_WALK,
@@ -249,6 +255,10 @@ struct ph__up {
 	bool whole_begun;               /* WHOLE is at work, */
 	uint32_t whole_tip, whole_copy; /* at this tip and copy of the pack at the cursor */
 	struct ph_walk *walk;           /* NULL: everything goes */
+	struct ph__selection_user selection;
+	bool walk_shared; /* walk belongs to the selection */
+	struct ph_hash shared_hash;
+	struct ph_oid shared_key;
 	struct ph_pack_out *pack;
 	struct ph_reader *reader;
 	size_t filled;        /* bytes of the packet that is being filled */
@@ -376,7 +386,22 @@ enum ph_status ph__up_find(struct ph__up *up, const struct ph_oid *oid, struct p
 /* The same for one that was not. PH_AGAIN. */
 enum ph_status ph__up_find_now(struct ph__up *up, const struct ph_oid *oid, uint32_t *budget);
 
+/* ---- up_shared.c ---- */
+
+/* Goes on to select what goes, or to take what another session selects. */
+enum ph_step ph__up_select_begin(struct ph__up *up);
+/* The walk has selected all: others may have it. */
+void ph__up_share_selected(struct ph__up *up);
+/* Gives back what is shared, walk included. */
+void ph__up_share_leave(struct ph__up *up);
+
 /* ---- up_whole.c, up_pack.c ---- */
+
+/* The commits whose parents do not count, one by one. PH_END behind the last. */
+enum ph_status ph__up_next_graft(struct ph__up *up, struct ph_oid *oid);
+/* What the walk begins from, one by one; OPENED is a have that has to be there. */
+enum ph__up_tip { PH__TIP_NONE, PH__TIP_WANT, PH__TIP_OPENED, PH__TIP_HAVE, PH__TIP_END };
+enum ph__up_tip ph__up_next_walk_tip(struct ph__up *up, struct ph_oid *oid);
 
 /* Whether the request is one that may be answered with everything. */
 bool ph__up_whole_may(const struct ph__up *up);
@@ -400,6 +425,7 @@ ph__up_function ph__up_cut;
 ph__up_function ph__up_shallow_known, ph__up_depth, ph__up_depth_run, ph__up_shallow_lines;
 ph__up_function ph__up_unshallow_lines, ph__up_shallow_done;
 ph__up_function ph__up_whole, ph__up_whole_tips, ph__up_whole_reach;
+ph__up_function ph__up_share_grafts, ph__up_share_tips, ph__up_share;
 ph__up_function ph__up_pack_begin, ph__up_walk_grafts, ph__up_walk_tips, ph__up_walk, ph__up_tags;
 ph__up_function ph__up_pack, ph__up_pack_end;
 

@@ -74,7 +74,7 @@ enum ph_step ph__up_pack_begin(struct ph__up *up, uint32_t *budget)
 	/* So is what was cached for the depth. */
 	ph_reader_free(up->reader);
 	up->reader = NULL;
-	return ph__up_whole_may(up) ? ph__up_go(up, PH__UP_WHOLE) : ph__up_walk_begin(up);
+	return ph__up_whole_may(up) ? ph__up_go(up, PH__UP_WHOLE) : ph__up_select_begin(up);
 }
 
 enum ph_step ph__up_walk_begin(struct ph__up *up)
@@ -98,7 +98,7 @@ enum ph_step ph__up_walk_begin(struct ph__up *up)
  * Every boundary cuts the walk: the repository's own, the one the client has (also where it opens:
  * its parents become wants), and the one it gets. PH_END behind the last.
  */
-static enum ph_status next_graft(struct ph__up *up, struct ph_oid *oid)
+enum ph_status ph__up_next_graft(struct ph__up *up, struct ph_oid *oid)
 {
 	const struct ph__oid_set *shallows = &up->request.shallows;
 	const struct ph_oid *own;
@@ -123,7 +123,7 @@ enum ph_step ph__up_walk_grafts(struct ph__up *up, uint32_t *budget)
 {
 	while (*budget > 0) {
 		struct ph_oid oid;
-		enum ph_status status = next_graft(up, &oid);
+		enum ph_status status = ph__up_next_graft(up, &oid);
 
 		ph_budget_spend(budget, 1);
 		if (status == PH_END)
@@ -138,42 +138,59 @@ enum ph_step ph__up_walk_grafts(struct ph__up *up, uint32_t *budget)
 
 /*
  * Wants, the parents of a boundary that opens, its commits (the client has them), and what is
- * common, by one cursor. PH_END behind the last.
+ * common, by one cursor.
  */
-static enum ph_status next_walk_tip(struct ph__up *up)
+enum ph__up_tip ph__up_next_walk_tip(struct ph__up *up, struct ph_oid *oid)
 {
 	const struct ph__up_request *request = &up->request;
 	uint32_t at = up->cursor++;
+
+	if (at < request->wants.count) {
+		*oid = request->wants.oids[at];
+		return PH__TIP_WANT;
+	}
+	at -= request->wants.count;
+	if (at < request->opened.count) {
+		*oid = request->opened.oids[at];
+		return PH__TIP_WANT;
+	}
+	at -= request->opened.count;
+	if (at < request->shallows.count) {
+		*oid = request->shallows.oids[at];
+		return request->shallows.marks[at] & PH__SHALLOW_OPENED ? PH__TIP_OPENED
+		                                                        : PH__TIP_NONE;
+	}
+	at -= request->shallows.count;
+	if (at >= request->haves.count)
+		return PH__TIP_END;
+	*oid = request->haves.oids[at];
+	/* Only common ones are marked; all others are unknown here. */
+	return request->haves.marks[at] ? PH__TIP_HAVE : PH__TIP_NONE;
+}
+
+static enum ph_status give_tip(struct ph__up *up, enum ph__up_tip tip, const struct ph_oid *oid)
+{
 	enum ph_status status = PH_OK;
 
-	if (at < request->wants.count)
-		return ph_walk_want(up->walk, &request->wants.oids[at]);
-	at -= request->wants.count;
-	if (at < request->opened.count)
-		return ph_walk_want(up->walk, &request->opened.oids[at]);
-	at -= request->opened.count;
-	if (at < request->shallows.count)
-		return request->shallows.marks[at] & PH__SHALLOW_OPENED
-		               ? ph_walk_have(up->walk, &request->shallows.oids[at])
-		               : PH_OK;
-	at -= request->shallows.count;
-	if (at == request->haves.count)
-		return PH_END;
-	/* Only common ones are marked; all others are unknown here. */
-	if (request->haves.marks[at])
-		status = ph_walk_have(up->walk, &request->haves.oids[at]);
-	return status == PH_ERR_NOT_FOUND ? PH_OK : status;
+	if (tip == PH__TIP_WANT)
+		return ph_walk_want(up->walk, oid);
+	if (tip != PH__TIP_NONE)
+		status = ph_walk_have(up->walk, oid);
+	return status == PH_ERR_NOT_FOUND && tip == PH__TIP_HAVE ? PH_OK : status;
 }
 
 enum ph_step ph__up_walk_tips(struct ph__up *up, uint32_t *budget)
 {
 	ph__up_keep_alive(up);
 	while (*budget > 0) {
-		enum ph_status status = next_walk_tip(up);
+		struct ph_oid oid;
+		enum ph__up_tip tip = ph__up_next_walk_tip(up, &oid);
+		enum ph_status status;
 
 		ph_budget_spend(budget, 1);
-		if (status == PH_END)
+		if (tip == PH__TIP_END)
 			return ph__up_go(up, PH__UP_WALK);
+		status = give_tip(up, tip, &oid);
 		if (status != PH_OK)
 			return pack_failed(up, status);
 	}
@@ -182,6 +199,7 @@ enum ph_step ph__up_walk_tips(struct ph__up *up, uint32_t *budget)
 
 static enum ph_step selected(struct ph__up *up)
 {
+	ph__up_share_selected(up);
 	return ph__up_go(up, *up->request.uri_protocols ? PH__UP_PACKFILE_URIS : PH__UP_PACK);
 }
 

@@ -41,7 +41,7 @@ static enum ph_step give_up(struct ph__up *up)
 	ph_reach_free(up->reach);
 	up->reach = NULL;
 	up->whole_begun = false;
-	return ph__up_walk_begin(up);
+	return ph__up_select_begin(up);
 }
 
 static bool is_fatal(enum ph_status status)

@@ -13,7 +13,6 @@
 static void clear_work(struct ph__up *up)
 {
 	ph_pack_out_free(up->pack);
-	ph_walk_free(up->walk);
 	ph_depth_free(up->depth);
 	ph_cut_free(up->cut);
 	ph_reach_free(up->known);
@@ -21,6 +20,8 @@ static void clear_work(struct ph__up *up)
 	ph_reader_free(up->reader);
 	ph_ref_iter_free(up->iter);
 	ph__up_maps_close(up);
+	ph__up_share_leave(up);
+	ph_walk_free(up->walk);
 	ph_snapshot_release(up->now);
 	up->pack = NULL;
 	up->walk = NULL;
@@ -250,6 +251,9 @@ static ph__up_function *const functions[] = {
         [PH__UP_WHOLE] = ph__up_whole,
         [PH__UP_WHOLE_TIPS] = ph__up_whole_tips,
         [PH__UP_WHOLE_REACH] = ph__up_whole_reach,
+        [PH__UP_SHARE_GRAFTS] = ph__up_share_grafts,
+        [PH__UP_SHARE_TIPS] = ph__up_share_tips,
+        [PH__UP_SHARE] = ph__up_share,
         [PH__UP_WALK_GRAFTS] = ph__up_walk_grafts,
         [PH__UP_WALK_TIPS] = ph__up_walk_tips,
         [PH__UP_WALK] = ph__up_walk,

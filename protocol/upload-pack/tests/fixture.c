@@ -444,6 +444,7 @@ struct ph_session *fix_open(struct fix *fix, int version)
 	                             .identity = "tester",
 	                             .random = count_up,
 	                             .log = fix->log_text ? &fix->log : NULL,
+	                             .selections = fix->selections,
 	                             .agent = "packhorse/test"};
 	struct ph_session *session;
 

@@ -35,6 +35,7 @@ struct fix {
 	/* How sessions are run. */
 	enum ph_permission permission;
 	const char *repo;
+	struct ph_selections *selections; /* that they share; NULL for none */
 	uint64_t now_step_ms;         /* that passes between two runs */
 	struct ph_log log;            /* of fix_open */
 	struct ph_test_buf *log_text; /* what sessions log goes here, when it is set */
