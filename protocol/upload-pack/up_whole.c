@@ -146,10 +146,10 @@ enum ph_step ph__up_whole(struct ph__up *up, uint32_t *budget)
 
 		if (*budget == 0)
 			return PH_STEP_AGAIN;
-		ph_budget_spend(budget, 1);
 		status = check_pack(up, up->cursor, budget);
 		if (status == PH_AGAIN)
 			return PH_STEP_AGAIN;
+		ph_budget_spend(budget, 1);
 		up->whole_tip = up->whole_copy = 0;
 		up->cursor++;
 		if (is_fatal(status))

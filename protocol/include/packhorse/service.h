@@ -41,8 +41,8 @@ struct ph_service {
 	void *shutdown_user;
 	void (*shutdown)(void *user, const char *identity);
 	/*
-	 * A commit has changed a repository: maintenance may be due (maintenance.h). Called from any
-	 * thread that runs a session; must not block. NULL: nobody keeps it.
+	 * A commit has changed a repository: maintenance may be due (maintenance.h). Called from
+	 * any thread that runs a session; must not block. NULL: nobody keeps it.
 	 */
 	void *changed_user;
 	void (*changed)(void *user, const char *repo);
