@@ -5,6 +5,16 @@
  * name contents, so this stays true for ever, whatever becomes of the refs. Who asks for tips of
  * all packs of a repository gets the packs as they are, without a walk.
  *
+ * Maintenance keeps this true. Of some packs joined into one, the notes are put together: tips are
+ * those of all, a copy is what was only a copy in each (maint_note.c); if one has no note, nor has
+ * the new pack. Of all packs joined into one, only what refs reach is kept, whose values are the
+ * tips. What refs do not reach is dropped then rather than kept apart, so there are no packs that a
+ * whole answer would have to leave out, and none that could hold the only copy of something that is
+ * reachable again: a push whose base may still hold such objects keeps them from being dropped
+ * (store.h), and one that begins later does not find them. Between two joinings unreachable objects
+ * lie in packs whose tips nobody's wants reach, so that whole answers stop and everything is walked
+ * for.
+ *
  * The section, all integers big endian: "PHTI", u8 version 1, u8 hash (1 SHA-1, 2 SHA-256), u16 0,
  * u32 entries of the pack, u32 tips, u32 copies, then the tips as hashes, then the copies' ranks in
  * the pack as u32, ascending. It says nothing false: without it, everything works as well.

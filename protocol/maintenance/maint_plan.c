@@ -20,7 +20,7 @@
 #define OBJECT_BYTES 1024u
 /* Weights stay in range whatever a store says. */
 #define WEIGHT_MAX ((uint64_t)1 << 48)
-/* Tips and notes of a map: what its maker is told. */
+/* A tip of a note being made, in a set with its slots. */
 #define TIP_BYTES 64u
 
 struct weighed {
@@ -135,10 +135,39 @@ static enum ph__maint_job decide(struct ph__maint *maint, struct weighed *packs,
 	return PH__MAINT_CHECK;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* A maker of a map reads as a walk does, and has tables of commits and some bitmaps besides. */
 static uint64_t map_bytes(const struct ph_limits *limits, uint64_t entries, uint64_t tips)
 {
-	return ph_footprint_walk(limits, entries, tips) + 12 * entries;
+	return ph_footprint_walk(limits, entries, tips) + 16 * entries;
+}
+
+/* Tips that a note of the joined pack may have. */
+static uint64_t noted_tips(const struct ph__maint *maint)
+{
+	uint64_t count = maint->job == PH__MAINT_SOME ? 0 : maint->refs;
+
+	for (uint32_t i = 0; i < maint->join.count && maint->job == PH__MAINT_SOME; i++) {
+		uint32_t pack = maint->join.packs[i], entries;
+		const struct ph_bytes *section =
+		        ph_snapshot_section(maint->snapshot, pack, PH__SECTION_TIPS);
+		struct ph__tips tips;
+
+		(void)weigh(maint, pack, &entries);
+		if (section &&
+		    ph__tips_open(&tips, section, maint->snapshot->algo, entries) == PH_OK)
+			count += tips.tips;
+	}
+	return least(count, PH__TIPS_MAX);
 }
 
 /* What follows each other does not add up; a walk's states stay while packs are joined. */
@@ -154,12 +183,14 @@ static uint64_t reckon(const struct ph__maint *maint)
 		joined += entries;
 	}
 	join = ph_footprint_pack_join(limits, joined);
+	join += joined / 8 + noted_tips(maint) * TIP_BYTES;
 	(void)weigh(maint, maint->largest, &entries);
-	work = maint->job == PH__MAINT_MAP_ONLY ? map_bytes(limits, entries, maint->refs)
-	       : maint->job == PH__MAINT_SOME   ? join
-	                                        : walk + join;
-	if (maint->job != PH__MAINT_MAP_ONLY)
-		work += joined / 8 + (uint64_t)PH__TIPS_MAX * TIP_BYTES;
+	if (maint->job == PH__MAINT_SOME)
+		work = join;
+	else if (maint->job == PH__MAINT_MAP_ONLY)
+		work = map_bytes(limits, entries, maint->refs);
+	else
+		work = larger(walk + join, map_bytes(limits, maint->entries, maint->refs));
 	return PH_ADMISSION_SESSION_BYTES + PH_ADMISSION_OUTSIDE_BYTES + work;
 }
 
