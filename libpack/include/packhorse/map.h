@@ -7,9 +7,10 @@
  * A pack can have a map when it is closed: whatever one of its objects names, submodules apart, is
  * in the same pack. A first push is; later ones are not, until maintenance joins them.
  *
- * The format is ours (map_int.h describes it), kept as an auxiliary section beside the pack and read in
- * place through a ph_bytes, so that memory does not grow with the repository. It is written by this
- * server alone, but read with care: damage is PH_ERR_CORRUPT, never a read outside, never a hang.
+ * The format is ours (map_int.h describes it), kept as an auxiliary section beside the pack and
+ * read in place through a ph_bytes, so that memory does not grow with the repository. It is written
+ * by this server alone, but read with care: damage is PH_ERR_CORRUPT, never a read outside, never a
+ * hang.
  *
  * A position ("pos") is an entry's rank in its pack, as in struct ph_loc. A bitmap has a bit for
  * each, bit pos % 64 of word pos / 64.
