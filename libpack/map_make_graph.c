@@ -308,7 +308,13 @@ enum ph_status ph__map_step_choose(struct ph_map_maker *maker, uint32_t *budget)
 
 	ph_budget_spend(budget, 1);
 	for (uint32_t i = 0; i < COMMITS_STEP && maker->at < graph->count; i++) {
-		choose(maker, graph->order[maker->at++]);
+		uint32_t commit = graph->order[maker->at++];
+
+		choose(maker, commit);
+		ph_budget_spend(budget, ph__map_parents(graph, commit) / COMMITS_STEP);
+		if (*budget == 0) {
+			break;
+		}
 	}
 	if (maker->at < graph->count) {
 		return PH_OK;
@@ -348,7 +354,13 @@ enum ph_status ph__map_step_forks(struct ph_map_maker *maker, uint32_t *budget)
 {
 	ph_budget_spend(budget, 1);
 	for (uint32_t i = 0; i < COMMITS_STEP && maker->at > 0; i++) {
-		share(maker, maker->graph.order[--maker->at]);
+		uint32_t commit = maker->graph.order[--maker->at];
+
+		share(maker, commit);
+		ph_budget_spend(budget, ph__map_parents(&maker->graph, commit) / COMMITS_STEP);
+		if (*budget == 0) {
+			break;
+		}
 	}
 	if (maker->at == 0) {
 		ph_mem_free(maker->alloc, maker->owner);
