@@ -17,7 +17,9 @@ struct ph_reach {
 	enum ph_status failed;
 	struct ph__walk_env env;
 	struct ph__states states;
-	struct ph__locs roots;   /* tips to follow */
+	struct ph__locs roots; /* tips to follow */
+	struct ph__locs
+	        tags; /* tags to follow, when no commit is left: mostly they name old ones */
 	struct ph__locs targets; /* in the order they were given */
 	struct ph__queue queue;
 	struct ph__parents parents;
@@ -80,6 +82,7 @@ void ph_reach_free(struct ph_reach *reach)
 	}
 	ph__queue_release(&reach->queue, alloc);
 	ph__locs_release(&reach->roots, alloc);
+	ph__locs_release(&reach->tags, alloc);
 	ph__locs_release(&reach->targets, alloc);
 	ph__locs_release(&reach->noted, alloc);
 	ph__marks_release(&reach->seen, alloc);
@@ -184,11 +187,8 @@ static bool contents_left(const struct ph_reach *reach)
 static enum ph_status visit(struct ph_reach *reach, struct ph_loc loc, uint32_t *budget)
 {
 	const struct ph_source *source = reach->env.source;
-	struct ph_loc target;
-	struct ph_oid oid;
 	struct ph_entry entry;
 	struct ph__commit commit;
-	enum ph_object_type type;
 	enum ph_status status;
 
 	if ((*ph__states_at(&reach->states, loc) & REACH_SEEN) != 0 ||
@@ -206,9 +206,7 @@ static enum ph_status visit(struct ph_reach *reach, struct ph_loc loc, uint32_t 
 		return status == PH_OK ? ph__queue_put(&reach->queue, reach->env.alloc, &commit)
 		                       : status;
 	case PH_OBJ_TAG:
-		status = ph__walk_tag(&reach->env, loc, &oid, &type, &target, budget);
-		return status == PH_OK ? ph__locs_push(&reach->roots, reach->env.alloc, target)
-		                       : status;
+		return ph__locs_push(&reach->tags, reach->env.alloc, loc);
 	case PH_OBJ_TREE:
 		return contents_left(reach) ? ph__trees_add(&reach->trees, &reach->env, loc)
 		                            : PH_OK;
@@ -332,12 +330,24 @@ static enum ph_status step_commit(struct ph_reach *reach, uint32_t *budget)
 	                                               : status;
 }
 
+static enum ph_status step_tag(struct ph_reach *reach, uint32_t *budget)
+{
+	struct ph_loc tag = reach->tags.items[--reach->tags.count];
+	struct ph_loc target;
+	struct ph_oid oid;
+	enum ph_object_type type;
+	enum ph_status status = ph__walk_tag(&reach->env, tag, &oid, &type, &target, budget);
+
+	return status == PH_OK ? ph__locs_push(&reach->roots, reach->env.alloc, target) : status;
+}
+
 /* PH_END when everything reachable has been seen. */
 static enum ph_status step(struct ph_reach *reach, uint32_t *budget)
 {
 	bool commits = ph__queue_peek(&reach->queue) != NULL;
-	bool contents = contents_left(reach) && (reach->env.maps == NULL || !commits ||
-	                                         reach->noted.count >= PH__WALK_NOTED_MAX);
+	bool later = reach->env.maps != NULL && (commits || reach->tags.count > 0) &&
+	             reach->noted.count < PH__WALK_NOTED_MAX;
+	bool contents = contents_left(reach) && !later;
 
 	if (reach->spreading) {
 		return step_parent(reach, budget);
@@ -353,7 +363,10 @@ static enum ph_status step(struct ph_reach *reach, uint32_t *budget)
 		ph_budget_spend(budget, 1);
 		return visit(reach, reach->noted.items[--reach->noted.count], budget);
 	}
-	return commits ? step_commit(reach, budget) : PH_END;
+	if (commits) {
+		return step_commit(reach, budget);
+	}
+	return reach->tags.count > 0 ? step_tag(reach, budget) : PH_END;
 }
 
 /* The first target that was not met. */

@@ -11,8 +11,9 @@
  */
 #include "walk_run_int.h"
 
-/* Commits painted before bitmaps are taken instead: the contents of so many cost more than a walk
- * to the maps is likely to. */
+/* Commits of mapped packs that are painted as wanted before bitmaps are taken instead: the contents
+ * of so many cost more than a walk to the maps is likely to. Those of others are read either way.
+ */
 #define PAINT_MAX 1024u
 /* Chains of first parents from the edge in search of a bitmap, and their length. */
 #define CHAINS_MAX 16u
@@ -43,7 +44,7 @@ void ph__walk_maps_release(struct ph_walk *walk)
 bool ph__walk_map_instead(struct ph_walk *walk)
 {
 	if (!walk->maps.fit || walk->connectivity ||
-	    (walk->maps.beyond && walk->maps.painted++ < PAINT_MAX)) {
+	    (walk->maps.beyond && walk->maps.painted < PAINT_MAX)) {
 		return false;
 	}
 	/* What was painted counts no more. */

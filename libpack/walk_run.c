@@ -419,6 +419,7 @@ static enum ph_status step_paint(struct ph_walk *walk, uint32_t *budget)
 	walk->colour = (*state & WALK_HAD) != 0 ? WALK_HAD : WALK_WANTED;
 	if (walk->colour == WALK_WANTED) {
 		walk->last_time = commit.time;
+		walk->maps.painted += commit.mapped;
 		if (!walk->haves) {
 			status = select_commit(walk, &commit, budget);
 		}

@@ -46,7 +46,7 @@ struct ph__walk_maps {
 	struct ph__locs noted;       /* trees of commits that bitmaps do not tell of */
 	size_t at;                   /* in the roots */
 	bool beyond;                 /* something that is had is outside of all maps */
-	uint32_t painted;            /* commits that were tried without */
+	uint32_t painted;            /* wanted commits of mapped packs that were tried without */
 	bool copies;                 /* bits may tell of copies */
 	uint32_t map;                /* whose copies are looked for */
 	uint32_t chains, chain_left; /* chains begun; commits to look at in this one */
