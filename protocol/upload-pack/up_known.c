@@ -34,7 +34,7 @@ enum ph_step ph__up_known_begin(struct ph__up *up)
 }
 
 /* Only commits and tags: no client has anything else to negotiate with. PH_ERR_NOT_FOUND. */
-static enum ph_status add_target(struct ph__up *up, const struct ph_oid *oid, struct ph_loc *loc)
+static enum ph_status find(const struct ph__up *up, const struct ph_oid *oid, struct ph_loc *loc)
 {
 	struct ph_entry entry;
 	enum ph_status status = up->source->ops->find(up->source, oid, loc);
@@ -43,6 +43,14 @@ static enum ph_status add_target(struct ph__up *up, const struct ph_oid *oid, st
 		status = up->source->ops->entry(up->source, *loc, &entry);
 	if (status == PH_OK && entry.type != PH_OBJ_COMMIT && entry.type != PH_OBJ_TAG)
 		status = PH_ERR_NOT_FOUND;
+	return status;
+}
+
+static enum ph_status add_target(struct ph__up *up, const struct ph_oid *oid)
+{
+	struct ph_loc loc;
+	enum ph_status status = find(up, oid, &loc);
+
 	return status == PH_OK ? ph_reach_target(up->known, oid) : status;
 }
 
@@ -83,14 +91,13 @@ enum ph_step ph__up_known_targets(struct ph__up *up, uint32_t *budget)
 	while (*budget > 0) {
 		uint32_t at = up->cursor++;
 		const struct ph_oid *oid = &haves->oids[at];
-		struct ph_loc loc;
 		enum ph_status status;
 
 		if (at >= haves->count && at - haves->count == shallows->count)
 			return ph__up_go(up, PH__UP_KNOWN);
 		if (at >= haves->count)
 			oid = &shallows->oids[at - haves->count];
-		status = add_target(up, oid, &loc);
+		status = add_target(up, oid);
 		ph_budget_spend(budget, 1);
 		if (status != PH_OK && status != PH_ERR_NOT_FOUND)
 			return known_failed(up, status);
@@ -112,11 +119,12 @@ enum ph_step ph__up_known(struct ph__up *up, uint32_t *budget)
 
 enum ph_status ph__up_find(struct ph__up *up, const struct ph_oid *oid, struct ph_loc *loc)
 {
-	enum ph_status status = up->source->ops->find(up->source, oid, loc);
+	enum ph_status status;
 
-	if (status == PH_OK && up->known && !ph_reach_found(up->known, *loc))
-		return PH_ERR_NOT_FOUND;
-	return status;
+	if (!up->known)
+		return up->source->ops->find(up->source, oid, loc);
+	status = find(up, oid, loc);
+	return status == PH_OK && !ph_reach_found(up->known, *loc) ? PH_ERR_NOT_FOUND : status;
 }
 
 enum ph_status ph__up_find_now(struct ph__up *up, const struct ph_oid *oid, uint32_t *budget)
@@ -126,7 +134,7 @@ enum ph_status ph__up_find_now(struct ph__up *up, const struct ph_oid *oid, uint
 	enum ph_status status = PH_OK;
 
 	if (up->known)
-		status = add_target(up, oid, &loc);
+		status = add_target(up, oid);
 	if (up->known && status == PH_OK)
 		status = ph_reach_run(up->known, budget, &missing);
 	if (status != PH_OK && status != PH_ERR_NOT_FOUND)

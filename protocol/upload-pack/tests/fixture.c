@@ -122,7 +122,7 @@ static void add_tag(struct fix *fix, const char *name, const char *object, enum 
 	add(fix, name, PH_OBJ_TAG, &text);
 }
 
-static void add_objects(struct fix *fix)
+static void add_objects(struct fix *fix, bool all)
 {
 	char blob[8], base[8], tree[8], commit[8], parent[8];
 
@@ -136,13 +136,17 @@ static void add_objects(struct fix *fix)
 		add_tree(fix, tree, blob, NULL);
 		add_commit(fix, commit, tree, i > 1 ? parent : NULL, 1000u * (unsigned)i);
 	}
-	add_blob(fix, "bs", 100, NULL);
-	add_tree(fix, "ts", "b1", "bs");
-	add_commit(fix, "s1", "ts", "c1", 2500);
+	if (all) {
+		add_blob(fix, "bs", 100, NULL);
+		add_tree(fix, "ts", "b1", "bs");
+		add_commit(fix, "s1", "ts", "c1", 2500);
+	}
 	add_tag(fix, "v1", "c2", PH_OBJ_COMMIT);
 	add_tag(fix, "vv", "v1", PH_OBJ_TAG);
-	add_blob(fix, "bu", 200, NULL);
-	add_commit(fix, "u1", "t1", "c1", 9000);
+	if (all) {
+		add_blob(fix, "bu", 200, NULL);
+		add_commit(fix, "u1", "t1", "c1", 9000);
+	}
 	name_fake(fix, "x1", 0x11);
 	name_fake(fix, "x2", 0xa2);
 }
@@ -270,21 +274,22 @@ void fix_add_large(struct fix *fix, size_t bytes)
 	free(data);
 }
 
-static void add_repo(struct fix *fix)
+static void add_repo(struct fix *fix, bool all)
 {
 	struct ph_txn *txn;
 
 	CHECK(ph_store_create(fix->store, "r", fix->algo, &txn) == PH_OK);
 	add_pack(&fix->pack, txn);
 	set_ref(fix, txn, "refs/heads/main", "c5", NULL);
-	set_ref(fix, txn, "refs/heads/side", "s1", NULL);
+	if (all)
+		set_ref(fix, txn, "refs/heads/side", "s1", NULL);
 	set_ref(fix, txn, "refs/tags/light", "c1", NULL);
 	set_ref(fix, txn, "refs/tags/v1", "v1", "c2");
 	set_ref(fix, txn, "refs/tags/vv", "vv", "c2");
 	commit(txn);
 }
 
-void fix_init(struct fix *fix, enum ph_hash_algo algo)
+static void init(struct fix *fix, enum ph_hash_algo algo, bool all)
 {
 	struct ph_store_mem_options options = {0};
 
@@ -298,8 +303,18 @@ void fix_init(struct fix *fix, enum ph_hash_algo algo)
 	options.limits = &fix->limits;
 	CHECK(ph_store_mem_new(&fix->store, &options) == PH_OK);
 	ph_test_pack_init(&fix->pack, algo);
-	add_objects(fix);
-	add_repo(fix);
+	add_objects(fix, all);
+	add_repo(fix, all);
+}
+
+void fix_init(struct fix *fix, enum ph_hash_algo algo)
+{
+	init(fix, algo, true);
+}
+
+void fix_init_less(struct fix *fix, enum ph_hash_algo algo)
+{
+	init(fix, algo, false);
 }
 
 void fix_release(struct fix *fix)

@@ -44,6 +44,8 @@ struct fix {
 };
 
 void fix_init(struct fix *fix, enum ph_hash_algo algo);
+/* The same without refs/heads/side, and without the objects that no other ref reaches. */
+void fix_init_less(struct fix *fix, enum ph_hash_algo algo);
 void fix_release(struct fix *fix);
 /* The same for cmocka: *state is a struct fix with SHA-1. */
 int fix_setup(void **state);

@@ -289,6 +289,110 @@ static void test_hidden_meanwhile(void **state)
 	           "fatal: upload-pack: not our ref $u1\n", 128);
 }
 
+/* ---- any conversation ---- */
+
+static const char *pick(struct ph_test_rng *rng, const char *const *words, uint32_t count)
+{
+	return words[ph_test_rng_below(rng, count)];
+}
+
+#define PICK(rng, words) pick(rng, words, sizeof(words) / sizeof(*(words)))
+
+static const char *const objects[] = {"c1", "c2", "c3", "c4", "c5", "s1", "s1", "ts", "bs",
+                                      "u1", "bu", "v1", "vv", "t3", "b2", "b5", "x1", "x2"};
+static const char *const good[] = {"c5", "c1", "v1", "vv"};
+
+static void say_lines(struct ph_test_rng *rng, struct ph_test_buf *script, const char *word,
+                      uint32_t max)
+{
+	for (uint32_t n = ph_test_rng_below(rng, max + 1); n > 0; n--)
+		ph_test_buf_print(script, "%s $%s|", word, PICK(rng, objects));
+}
+
+static void say_wants(struct ph_test_rng *rng, struct ph_test_buf *script, const char *caps)
+{
+	/* Most are good ones, or all conversations would end here. */
+	ph_test_buf_print(script, "want $%s%s|", PICK(rng, good), caps);
+	if (ph_test_rng_below(rng, 4) == 0)
+		ph_test_buf_print(script, "want $%s|", PICK(rng, objects));
+	if (ph_test_rng_below(rng, 3) == 0)
+		say_lines(rng, script, "shallow", 3);
+	if (ph_test_rng_below(rng, 4) == 0)
+		ph_test_buf_print(script, "deepen %s|",
+		                  ph_test_rng_below(rng, 2) ? "2" : "2147483647");
+	if (ph_test_rng_below(rng, 4) == 0)
+		ph_test_buf_print(script, "filter blob:none|");
+}
+
+static void say_v0(struct ph_test_rng *rng, struct ph_test_buf *script)
+{
+	static const char *const caps[] = {
+	        CAPS " filter", " side-band-64k no-progress filter multi_ack_detailed thin-pack",
+	        " side-band-64k no-progress filter multi_ack", " side-band no-progress filter"};
+
+	say_wants(rng, script, PICK(rng, caps));
+	ph_test_buf_print(script, "0000|");
+	for (uint32_t n = ph_test_rng_below(rng, 3); n > 0; n--) {
+		say_lines(rng, script, "have", 4);
+		ph_test_buf_print(script, "0000|");
+	}
+	say_lines(rng, script, "have", 2);
+	ph_test_buf_print(script, "done");
+}
+
+static void say_v2(struct ph_test_rng *rng, struct ph_test_buf *script)
+{
+	for (uint32_t n = ph_test_rng_below(rng, 3); n < 3; n++) {
+		if (ph_test_rng_below(rng, 4) == 0)
+			ph_test_buf_print(script, LS "symrefs|peel|unborn|0000|");
+		ph_test_buf_print(script, FETCH "%s",
+		                  ph_test_rng_below(rng, 2) ? "thin-pack|include-tag|" : "");
+		say_wants(rng, script, "");
+		say_lines(rng, script, "have", 4);
+		ph_test_buf_print(script, "%s0000|", ph_test_rng_below(rng, 2) ? "done|" : "");
+	}
+}
+
+/* Byte for byte what a repository says that never had it. */
+static void test_as_if_never(void **state)
+{
+	struct fix *fix = *state, less;
+	struct ph_test_rng rng;
+	unsigned good_ends = 0;
+
+	fix_init_less(&less, PH_HASH_SHA1);
+	fix_set_config(fix, HIDE_SIDE);
+	fix_set_config(&less, HIDE_SIDE);
+	ph_test_rng_init(&rng, 20);
+	for (unsigned i = 0; i < 3000; i++) {
+		static const struct fix_pace at_once = {SIZE_MAX, SIZE_MAX, 1000000, 0};
+		struct ph_test_buf script = {0}, input = {0};
+		struct fix_run run, other;
+		int version = i % 2 ? 2 : 0;
+
+		if (version)
+			say_v2(&rng, &script);
+		else
+			say_v0(&rng, &script);
+		ph_test_buf_append(&script, "", 1);
+		fix_say(fix, &input, (const char *)script.data);
+		fix_talk(fix, version, &input, &at_once, &run);
+		fix_talk(&less, version, &input, &at_once, &other);
+		if (run.status != other.status || run.out.len != other.out.len ||
+		    memcmp(run.out.data, other.out.data, run.out.len) != 0 ||
+		    run.err.len != other.err.len ||
+		    (run.err.len && memcmp(run.err.data, other.err.data, run.err.len) != 0))
+			fail_msg("another answer to %s", (const char *)script.data);
+		good_ends += run.status == 0;
+		fix_run_release(&run);
+		fix_run_release(&other);
+		ph_test_buf_release(&input);
+		ph_test_buf_release(&script);
+	}
+	assert_true(good_ends > 1500);
+	fix_release(&less);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +406,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_shallow, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_include_tag, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_hidden_meanwhile, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_as_if_never, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
