@@ -137,7 +137,8 @@ static enum ph_status add_target(struct ph__up *up)
 	if (up->sparse.visible || up->config.allow_any_sha1)
 		return PH_OK;
 	if (!up->reach)
-		status = ph_reach_new(&up->reach, up->source, service->alloc, service->limits);
+		status = ph_reach_new(&up->reach, up->source, service->alloc, service->limits,
+		                      &up->maps.maps);
 	return status == PH_OK ? ph_reach_target(up->reach, &up->sparse.oid) : status;
 }
 

@@ -61,7 +61,8 @@ enum ph_step ph__up_known_tips(struct ph__up *up, uint32_t *budget)
 	enum ph_status status = PH_OK;
 
 	if (!up->known)
-		status = ph_reach_new(&up->known, up->source, service->alloc, service->limits);
+		status =
+		        ph_reach_new(&up->known, up->source, service->alloc, service->limits, NULL);
 	while (status == PH_OK && *budget > 0) {
 		if (up->cursor < wants->count) {
 			status = ph_reach_tip(up->known, &wants->oids[up->cursor++]);
