@@ -230,16 +230,13 @@ enum ph_step ph__up_filter_tips(struct ph__up *up, uint32_t *budget)
 {
 	enum ph_status status = PH_OK;
 
-	if (!up->iter)
-		status = ph_snapshot_refs(up->use, "", &up->iter);
-	while (status == PH_OK && *budget > 0) {
-		status = ph_ref_iter_next(up->iter, &up->ref);
+	while ((status == PH_OK || status == PH_AGAIN) && *budget > 0) {
+		status = ph__up_next_tip(up, up->use, false);
 		ph_budget_spend(budget, 1);
-		if (status == PH_OK && !*up->ref.target &&
-		    !ph_config_hidden(&up->config.hide_upload, up->ref.name))
+		if (status == PH_OK)
 			status = ph_reach_tip(up->reach, &up->ref.oid);
 	}
-	if (status == PH_OK)
+	if (status == PH_OK || status == PH_AGAIN)
 		return PH_STEP_AGAIN;
 	if (status != PH_END)
 		return filter_failed(up, status);
