@@ -114,8 +114,12 @@ static void count_target(struct ph_reach *reach, enum ph_object_type type, int s
 	}
 }
 
-/* Notes a target where maps tell of it: its location, and copies in later packs. */
-static enum ph_status seek(struct ph_reach *reach, const struct ph_oid *oid, struct ph_loc loc)
+/*
+ * Notes a target where maps tell of it: its location, and copies in later packs. *met is set when
+ * one of them has told already.
+ */
+static enum ph_status seek(struct ph_reach *reach, const struct ph_oid *oid, struct ph_loc loc,
+                           bool *met)
 {
 	const struct ph_source *source = reach->env.source;
 	const struct ph_maps *maps = reach->env.maps;
@@ -132,6 +136,7 @@ static enum ph_status seek(struct ph_reach *reach, const struct ph_oid *oid, str
 		}
 		if (status == PH_OK) {
 			ph__marks_add(&reach->sought, copy);
+			*met = *met || ph__marks_has(&reach->seen, copy);
 		}
 		status = status == PH_ERR_NOT_FOUND ? PH_OK : status;
 	}
@@ -143,6 +148,7 @@ enum ph_status ph_reach_target(struct ph_reach *reach, const struct ph_oid *oid)
 	const struct ph_source *source = reach->env.source;
 	struct ph_loc loc;
 	struct ph_entry entry;
+	bool met = false;
 	enum ph_status status = source->ops->find(source, oid, &loc);
 
 	if (status == PH_OK) {
@@ -152,7 +158,11 @@ enum ph_status ph_reach_target(struct ph_reach *reach, const struct ph_oid *oid)
 	    (*ph__states_at(&reach->states, loc) & (REACH_TARGET | REACH_SEEN)) != 0) {
 		return status;
 	}
-	status = seek(reach, oid, loc);
+	status = seek(reach, oid, loc, &met);
+	if (status == PH_OK && met) {
+		*ph__states_at(&reach->states, loc) |= REACH_SEEN;
+		return PH_OK;
+	}
 	if (status == PH_OK) {
 		status = ph__locs_push(&reach->targets, reach->env.alloc, loc);
 	}

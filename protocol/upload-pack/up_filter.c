@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The blobs that a filter's sparse:oid parts name: they are looked up and read before the answer
- * begins. A name is an id or a ref, and may go on with a path. What is not named by way of a
- * visible ref must be reachable from one, since the answer would tell what is in it.
+ * begins. A name is an id or a ref, and may go on with a path. An id must be reachable from a
+ * visible ref before anything is read of what it names: the answer, an error too, would tell of it.
  */
 #include "up_int.h"
 
@@ -36,14 +36,36 @@ static enum ph_step next_part(struct ph__up *up)
 /* All parts have their patterns. */
 static enum ph_step parts_end(struct ph__up *up)
 {
-	ph_reach_free(up->reach);
-	up->reach = NULL;
 	ph_reader_free(up->reader);
 	up->reader = NULL;
 	return ph__up_known_begin(up);
 }
 
 /* ---- names ---- */
+
+/* To a state and back, the part at hand remaining so. */
+static enum ph_step turn(struct ph__up *up, enum ph__up_state state)
+{
+	up->state = state;
+	return PH_STEP_AGAIN;
+}
+
+/* An id that nobody has shown to be visible is looked for among all that is reachable. */
+static enum ph_status id_begin(struct ph__up *up)
+{
+	const struct ph_service *service = &up->session.service;
+	enum ph_status status;
+
+	if (up->config.allow_any_sha1)
+		return PH_OK;
+	status = ph_reach_new(&up->reach, up->source, service->alloc, service->limits,
+	                      &up->maps.maps);
+	if (status == PH_OK)
+		status = ph_reach_target(up->reach, &up->sparse.oid);
+	if (status == PH_OK)
+		turn(up, PH__UP_FILTER_TIPS);
+	return status;
+}
 
 /* Where a name begins: an id, or a ref, which is shown to be visible by that. */
 static enum ph_status name_begin(struct ph__up *up, const char *name)
@@ -56,11 +78,10 @@ static enum ph_status name_begin(struct ph__up *up, const char *name)
 
 	sparse->path = colon ? colon + 1 : name + len;
 	sparse->has_path = colon != NULL;
-	sparse->visible = false;
+	sparse->peeled = false;
 	if (ph_oid_from_hex(&sparse->oid, up->algo, name, len) == PH_OK)
-		return PH_OK;
+		return id_begin(up);
 	status = ph__up_name(up, up->use, name, len, &sparse->oid, &count);
-	sparse->visible = true;
 	return status == PH_OK && count == 0 ? PH_ERR_NOT_FOUND : status;
 }
 
@@ -75,6 +96,7 @@ static enum ph_status name_peel(struct ph__up *up)
 	enum ph_object_type type;
 	enum ph_status status = ph_reader_peel(up->reader, &sparse->oid, &peeled, &type);
 
+	sparse->peeled = true;
 	if (status != PH_OK)
 		return status;
 	sparse->oid = peeled;
@@ -128,20 +150,6 @@ static enum ph_status name_enter(struct ph__up *up, uint32_t *budget)
 
 /* ---- blobs ---- */
 
-/* A blob that nobody has shown to be visible: it is looked for among all that is reachable. */
-static enum ph_status add_target(struct ph__up *up)
-{
-	const struct ph_service *service = &up->session.service;
-	enum ph_status status = PH_OK;
-
-	if (up->sparse.visible || up->config.allow_any_sha1)
-		return PH_OK;
-	if (!up->reach)
-		status = ph_reach_new(&up->reach, up->source, service->alloc, service->limits,
-		                      &up->maps.maps);
-	return status == PH_OK ? ph_reach_target(up->reach, &up->sparse.oid) : status;
-}
-
 static enum ph_step bad_patterns(struct ph__up *up, enum ph_status status)
 {
 	char hex[PH_OID_HEX_MAX + 1];
@@ -158,11 +166,8 @@ static enum ph_step load(struct ph__up *up)
 {
 	struct ph_filter *filter = &up->request.filter;
 	struct ph_object object;
-	enum ph_status status = add_target(up);
-
-	if (status == PH_OK)
-		status = ph_reader_read_oid(up->reader, &up->sparse.oid, PH_FILTER_SPARSE_BYTES_MAX,
-		                            &object);
+	enum ph_status status = ph_reader_read_oid(up->reader, &up->sparse.oid,
+	                                           PH_FILTER_SPARSE_BYTES_MAX, &object);
 	if (status == PH_ERR_LIMIT)
 		return bad_patterns(up, status);
 	if (status == PH_ERR_NOT_FOUND)
@@ -187,8 +192,8 @@ static enum ph_step step_part(struct ph__up *up, uint32_t *budget)
 	ph_budget_spend(budget, 1);
 	if (status == PH_OK && !up->sparse.path) {
 		status = name_begin(up, part_of(up)->name);
-		if (status == PH_OK)
-			status = name_peel(up);
+	} else if (status == PH_OK && !up->sparse.peeled) {
+		status = name_peel(up);
 	} else if (status == PH_OK) {
 		status = name_enter(up, budget);
 	}
@@ -196,7 +201,9 @@ static enum ph_step step_part(struct ph__up *up, uint32_t *budget)
 		return no_blob(up, part_of(up)->name);
 	if (status != PH_OK)
 		return filter_failed(up, status);
-	return *up->sparse.path ? PH_STEP_AGAIN : load(up);
+	if (!up->sparse.peeled || *up->sparse.path)
+		return PH_STEP_AGAIN;
+	return load(up);
 }
 
 enum ph_step ph__up_filter_begin(struct ph__up *up)
@@ -219,9 +226,9 @@ enum ph_step ph__up_filter(struct ph__up *up, uint32_t *budget)
 		if (up->state == PH__UP_FAIL)
 			return step;
 	}
-	if (up->cursor < filter->count)
+	if (up->state != PH__UP_FILTER || up->cursor < filter->count)
 		return PH_STEP_AGAIN;
-	return up->reach ? ph__up_go(up, PH__UP_FILTER_TIPS) : parts_end(up);
+	return parts_end(up);
 }
 
 /* ---- what ids name must be reachable ---- */
@@ -230,30 +237,33 @@ enum ph_step ph__up_filter_tips(struct ph__up *up, uint32_t *budget)
 {
 	enum ph_status status = PH_OK;
 
-	while ((status == PH_OK || status == PH_AGAIN) && *budget > 0) {
+	while (status == PH_OK && *budget > 0) {
 		status = ph__up_next_tip(up, up->use, false);
 		ph_budget_spend(budget, 1);
 		if (status == PH_OK)
 			status = ph_reach_tip(up->reach, &up->ref.oid);
+		else if (status == PH_AGAIN)
+			status = PH_OK;
 	}
-	if (status == PH_OK || status == PH_AGAIN)
+	if (status == PH_OK)
 		return PH_STEP_AGAIN;
 	if (status != PH_END)
 		return filter_failed(up, status);
 	ph_ref_iter_free(up->iter);
 	up->iter = NULL;
-	return ph__up_go(up, PH__UP_FILTER_REACH);
+	return turn(up, PH__UP_FILTER_REACH);
 }
 
 enum ph_step ph__up_filter_reach(struct ph__up *up, uint32_t *budget)
 {
 	struct ph_oid missing;
-	char hex[PH_OID_HEX_MAX + 1];
 	enum ph_status status = ph_reach_run(up->reach, budget, &missing);
 
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
+	ph_reach_free(up->reach);
+	up->reach = NULL;
 	if (status == PH_ERR_NOT_FOUND)
-		return no_blob(up, ph_oid_to_hex(hex, up->algo, &missing));
-	return status == PH_OK ? parts_end(up) : filter_failed(up, status);
+		return no_blob(up, part_of(up)->name);
+	return status == PH_OK ? turn(up, PH__UP_FILTER) : filter_failed(up, status);
 }

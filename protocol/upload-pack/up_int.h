@@ -199,7 +199,7 @@ struct ph__up_maps {
 struct ph__up_sparse {
 	const char *path; /* what is left of its name; NULL before it has begun */
 	struct ph_oid oid;
-	bool has_path, visible;
+	bool has_path, peeled;
 };
 
 struct ph__up {

@@ -113,9 +113,12 @@ enum ph_step ph__up_known(struct ph__up *up, uint32_t *budget)
 
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
-	if (status != PH_OK && status != PH_ERR_NOT_FOUND)
-		return known_failed(up, status);
-	return known_end(up);
+	if (status == PH_OK || status == PH_ERR_NOT_FOUND)
+		return known_end(up);
+	ph_reach_free(up->known);
+	up->known = NULL;
+	return ph__up_maps_blamed(up, status) ? ph__up_go(up, PH__UP_KNOWN_TIPS)
+	                                      : known_failed(up, status);
 }
 
 enum ph_status ph__up_find(struct ph__up *up, const struct ph_oid *oid, struct ph_loc *loc)

@@ -229,6 +229,19 @@ enum ph_step ph__up_proven(struct ph__up *up, uint32_t *budget)
 
 /* ---- reachable wants ---- */
 
+/*
+ * Where refs are hidden, the want that is named is the first that was looked for, not the first
+ * that failed: which of two fails, and how soon, may hang on an object that is hidden.
+ */
+static enum ph_step unreachable(struct ph__up *up, const struct ph_oid *missing)
+{
+	uint32_t first = unmarked(up);
+
+	if (up->config.hide_upload.count && first != UINT32_MAX)
+		missing = &up->request.wants.oids[first];
+	return not_our_ref(up, missing);
+}
+
 static enum ph_step reach_fail(struct ph__up *up, enum ph_status status)
 {
 	return ph__up_fail_status(up, status, "looking for wants");
@@ -247,7 +260,7 @@ static enum ph_step reach_targets(struct ph__up *up, uint32_t *budget)
 		if (status == PH_ERR_NOT_FOUND && up->request.command == PH__COMMAND_OBJECT_INFO)
 			continue;
 		if (status == PH_ERR_NOT_FOUND)
-			return not_our_ref(up, &wants->oids[up->cursor]);
+			return unreachable(up, &wants->oids[up->cursor]);
 		if (status != PH_OK)
 			return reach_fail(up, status);
 	}
@@ -298,7 +311,7 @@ enum ph_step ph__up_reach(struct ph__up *up, uint32_t *budget)
 	    (status == PH_OK || status == PH_ERR_NOT_FOUND))
 		return ph__up_go(up, PH__UP_OBJECT_LINES);
 	if (status == PH_ERR_NOT_FOUND)
-		return not_our_ref(up, &missing);
+		return unreachable(up, &missing);
 	ph_reach_free(up->reach);
 	up->reach = NULL;
 	if (status != PH_OK)
