@@ -14,6 +14,7 @@
 
 #include "blob_int.h"
 #include "facts_int.h"
+#include "line_ends_int.h"
 #include "options_int.h"
 #include "tree_walk_int.h"
 
@@ -96,7 +97,17 @@ struct ph__content {
 	bool big;             /* beyond PH__ARCHIVE_BIG_BYTES, and as it is stored */
 	struct ph__blob blob;
 	struct ph__convert *convert; /* while it is at work */
-	struct ph__text text[2];     /* what conversions gave, by turns */
+	/* Of a file whose lines are to end otherwise, and that is too large to be converted at
+	 * once: */
+	enum ph__line_ends ends;
+	enum { PH__CONTENT_PLAIN, PH__CONTENT_COUNTING, PH__CONTENT_CRLF } lines;
+	struct ph__line_stats stats;
+	struct ph__line_ends_state line_state;
+	uint8_t *window; /* PH__BLOB_WINDOW_BYTES; NULL until it is needed */
+	size_t window_at, window_len;
+	uint8_t spare; /* half of a line's end that did not fit */
+	bool has_spare;
+	struct ph__text text[2]; /* what conversions gave, by turns */
 };
 
 void ph__content_init(struct ph__content *content, const struct ph__archive_input *input);
@@ -112,7 +123,7 @@ PH_MUST_CHECK enum ph_status ph__content_read(struct ph__content *content, uint8
 
 /* ---- convert.c ---- */
 
-/* Whether attributes change anything in a file. */
+/* Whether attributes change more of a file than its line ends. */
 bool ph__convert_needed(const uint8_t *attributes, bool subst);
 /*
  * Makes a converted file of bytes, which stay in place meanwhile: *out is bytes themselves or one

@@ -343,7 +343,7 @@ static uint64_t reckon(const struct ph__archive_session *ar)
 	uint64_t convert = ph__convert_bytes_max(limits);
 	uint64_t bytes = PH_ADMISSION_SESSION_BYTES + PH_ADMISSION_OUTSIDE_BYTES +
 	                 sizeof(struct ph__archive) + PH__ARCHIVE_ARGS_BYTES_MAX +
-	                 ph_footprint_read(limits, objects) + 2 * PH__BLOB_WINDOW_BYTES +
+	                 ph_footprint_read(limits, objects) + 3 * PH__BLOB_WINDOW_BYTES +
 	                 PH__BLOB_WHOLE_BYTES + PH__ATTR_KEPT_BYTES_MAX + PH__ATTR_FILE_BYTES_MAX +
 	                 PH__TREE_HELD_BYTES_MAX + 2 * PH__ARCHIVE_NOTES_BYTES_MAX +
 	                 2 * PH__ARCHIVE_HEADER_BYTES_MAX + 5 * convert + 4 * PH__SUBST_BYTES_MAX +

@@ -40,6 +40,7 @@ static void close_entry(struct ph__content *content)
 	content->bytes = NULL;
 	content->size = content->at = 0;
 	content->big = false;
+	content->lines = PH__CONTENT_PLAIN;
 }
 
 void ph__content_release(struct ph__content *content)
@@ -50,6 +51,8 @@ void ph__content_release(struct ph__content *content)
 	ph__blob_release(&content->blob);
 	ph__text_release(&content->text[0]);
 	ph__text_release(&content->text[1]);
+	ph_mem_free(content->input->alloc, content->window);
+	content->window = NULL;
 }
 
 static enum ph_status fail(const struct ph__archive_entry *entry, enum ph_status status,
@@ -102,6 +105,80 @@ static enum ph_status open_whole(struct ph__content *content, const struct ph__a
 	return ph__blob_bytes(&content->blob, &content->bytes);
 }
 
+/* ---- line ends of large files ---- */
+
+static enum ph_status start_lines(struct ph__content *content)
+{
+	if (!content->window)
+		content->window = ph_mem_alloc(content->input->alloc, PH__BLOB_WINDOW_BYTES);
+	if (!content->window)
+		return PH_ERR_NOMEM;
+	memset(&content->stats, 0, sizeof(content->stats));
+	content->lines = PH__CONTENT_COUNTING;
+	return PH_OK;
+}
+
+static enum ph_status fill_window(struct ph__content *content, uint32_t *budget)
+{
+	content->window_at = 0;
+	return ph__blob_read(&content->blob, content->window, PH__BLOB_WINDOW_BYTES,
+	                     &content->window_len, budget);
+}
+
+/* All of the file is looked at, before the first byte of it goes out. */
+static enum ph_status count_lines(struct ph__content *content, uint32_t *budget)
+{
+	enum ph_status status = PH_OK;
+
+	while (status == PH_OK) {
+		if (*budget == 0)
+			return PH_AGAIN;
+		status = fill_window(content, budget);
+		if (status == PH_OK)
+			ph__line_stats_add(&content->stats, content->window, content->window_len);
+	}
+	if (status != PH_END)
+		return status;
+	content->lines = PH__CONTENT_PLAIN;
+	if (ph__line_ends_change(&content->stats, content->ends)) {
+		content->lines = PH__CONTENT_CRLF;
+		content->size += content->stats.lone_lf;
+	}
+	return ph__content_rewind(content);
+}
+
+static enum ph_status read_lines(struct ph__content *content, uint8_t *out, size_t room,
+                                 size_t *used, uint32_t *budget)
+{
+	uint8_t pair[2];
+	enum ph_status status = PH_OK;
+
+	*used = 0;
+	if (content->has_spare) {
+		*out = content->spare;
+		content->has_spare = false;
+		*used = 1;
+		return PH_OK;
+	}
+	if (content->window_at == content->window_len)
+		status = fill_window(content, budget);
+	if (status != PH_OK || room == 0)
+		return status;
+	*used = ph__line_ends_copy(&content->line_state, content->window, &content->window_at,
+	                           content->window_len, out, room);
+	ph_budget_spend_bytes(budget, *used);
+	if (*used)
+		return PH_OK;
+	/* There is room for half of a line's end. */
+	(void)ph__line_ends_copy(&content->line_state, content->window, &content->window_at,
+	                         content->window_at + 1, pair, 2);
+	*out = pair[0];
+	content->spare = pair[1];
+	content->has_spare = true;
+	*used = 1;
+	return PH_OK;
+}
+
 static enum ph_status begin(struct ph__content *content, const struct ph__archive_entry *entry,
                             char why[PH__ARCHIVE_WHY_BYTES])
 {
@@ -122,8 +199,13 @@ static enum ph_status begin(struct ph__content *content, const struct ph__archiv
 		content->big = true;
 		return PH_OK;
 	}
-	if (!ph__convert_needed(entry->attributes, subst))
-		return PH_OK;
+	content->ends = ph__line_ends_of(entry->attributes);
+	if (!ph__convert_needed(entry->attributes, subst)) {
+		if (content->ends == PH__ENDS_AS_THEY_ARE)
+			return PH_OK;
+		if (content->size > ph__convert_bytes_max(content->input->limits))
+			return start_lines(content);
+	}
 	status = open_whole(content, entry, why);
 	if (status == PH_OK)
 		status = ph__convert_new(&content->convert, content->input, entry, content->bytes,
@@ -136,10 +218,12 @@ enum ph_status ph__content_open(struct ph__content *content, const struct ph__ar
 {
 	enum ph_status status = PH_OK;
 
-	if (!content->convert) {
+	if (!content->convert && content->lines != PH__CONTENT_COUNTING) {
 		status = begin(content, entry, why);
 		ph_budget_spend(budget, 1);
 	}
+	if (status == PH_OK && content->lines == PH__CONTENT_COUNTING)
+		return count_lines(content, budget);
 	if (status != PH_OK || !content->convert)
 		return status;
 	status = ph__convert_run(content->convert, budget);
@@ -157,6 +241,9 @@ enum ph_status ph__content_open(struct ph__content *content, const struct ph__ar
 enum ph_status ph__content_rewind(struct ph__content *content)
 {
 	content->at = 0;
+	content->window_at = content->window_len = 0;
+	content->line_state.cr = false;
+	content->has_spare = false;
 	return content->bytes || content->size == 0 ? PH_OK : ph__blob_rewind(&content->blob);
 }
 
@@ -165,6 +252,8 @@ enum ph_status ph__content_read(struct ph__content *content, uint8_t *out, size_
 {
 	uint64_t left = content->size - content->at;
 
+	if (content->lines == PH__CONTENT_CRLF)
+		return read_lines(content, out, room, used, budget);
 	if (left && !content->bytes)
 		return ph__blob_read(&content->blob, out, room, used, budget);
 	*used = 0;

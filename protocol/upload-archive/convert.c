@@ -5,6 +5,7 @@
  * large file holds nobody up.
  */
 #include "archive_int.h"
+#include "line_ends_int.h"
 
 #include <string.h>
 
@@ -25,73 +26,17 @@ struct ph__convert {
 	bool begun;
 };
 
-/* What a byte counts as when git guesses whether a file is text. */
-struct stats {
-	size_t nul, lone_cr, lone_lf, crlf, printable, other;
-};
-
 /* ---- eol ---- */
-
-enum line_ends { ENDS_AS_THEY_ARE, ENDS_CRLF, ENDS_CRLF_IF_TEXT };
-
-static bool is_auto(uint8_t value)
-{
-	return value == PH__ATTR_AUTO;
-}
-
-static enum line_ends line_ends(const uint8_t *attributes)
-{
-	uint8_t text = attributes[PH__ATTR_TEXT], eol = attributes[PH__ATTR_EOL];
-	bool says = text == PH__ATTR_TRUE || text == PH__ATTR_FALSE || text == PH__ATTR_INPUT ||
-	            is_auto(text);
-
-	/* "crlf" is what "text" was once called. */
-	if (!says)
-		text = attributes[PH__ATTR_CRLF];
-	if (text == PH__ATTR_FALSE || eol != PH__ATTR_CR_LF)
-		return ENDS_AS_THEY_ARE;
-	return is_auto(text) ? ENDS_CRLF_IF_TEXT : ENDS_CRLF;
-}
-
-static void count(struct stats *stats, const char *bytes, size_t size)
-{
-	memset(stats, 0, sizeof(*stats));
-	for (size_t i = 0; i < size; i++) {
-		unsigned char c = (unsigned char)bytes[i];
-
-		if (c == '\r' && i + 1 < size && bytes[i + 1] == '\n') {
-			stats->crlf++;
-			i++;
-		} else if (c == '\r') {
-			stats->lone_cr++;
-		} else if (c == '\n') {
-			stats->lone_lf++;
-		} else if (c == 0x7f ||
-		           (c < 0x20 && !(c == '\b' || c == '\t' || c == 0x1b || c == '\f'))) {
-			stats->other++;
-			stats->nul += c == 0;
-		} else {
-			stats->printable++;
-		}
-	}
-	/* The end of a file as DOS once marked it. */
-	if (size && bytes[size - 1] == 0x1a)
-		stats->other--;
-}
 
 static bool wants_crlf(const struct ph__convert *convert)
 {
-	enum line_ends ends = line_ends(convert->attributes);
-	struct stats stats;
+	enum ph__line_ends ends = ph__line_ends_of(convert->attributes);
+	struct ph__line_stats stats = {0};
 
-	if (ends == ENDS_AS_THEY_ARE)
+	if (ends == PH__ENDS_AS_THEY_ARE)
 		return false;
-	count(&stats, convert->bytes, convert->size);
-	if (stats.lone_lf == 0)
-		return false;
-	if (ends == ENDS_CRLF)
-		return true;
-	return !stats.lone_cr && !stats.crlf && !stats.nul && stats.printable / 128 >= stats.other;
+	ph__line_stats_add(&stats, convert->bytes, convert->size);
+	return ph__line_ends_change(&stats, ends);
 }
 
 /* A line, or what is left of it. */
@@ -204,8 +149,7 @@ static enum ph_status subst(struct ph__convert *convert, struct ph__text *out, u
 
 bool ph__convert_needed(const uint8_t *attributes, bool subst)
 {
-	return subst || attributes[PH__ATTR_IDENT] == PH__ATTR_TRUE ||
-	       line_ends(attributes) != ENDS_AS_THEY_ARE;
+	return subst || attributes[PH__ATTR_IDENT] == PH__ATTR_TRUE;
 }
 
 enum ph_status ph__convert_new(struct ph__convert **out, const struct ph__archive_input *input,

@@ -50,18 +50,15 @@ PH_MUST_CHECK enum ph_status ph__subst_format(struct ph__subst *subst, struct ph
 
 /* ---- subst_item.c ---- */
 
+/* On which side of an item blanks stand; STEAL takes them from what is in front. */
+enum ph__flush { PH__FLUSH_NONE, PH__FLUSH_RIGHT, PH__FLUSH_LEFT, PH__FLUSH_STEAL, PH__FLUSH_BOTH };
+
 /* One format at work. */
 struct ph__format {
 	const struct ph__subst *subst;
 	const char *message; /* of the commit, behind its header's empty line; or at its end */
 	/* Padding of the next item: */
-	enum {
-		PH__FLUSH_NONE,
-		PH__FLUSH_RIGHT,
-		PH__FLUSH_LEFT,
-		PH__FLUSH_STEAL,
-		PH__FLUSH_BOTH
-	} flush;
+	enum ph__flush flush;
 	enum { PH__TRUNC_NONE, PH__TRUNC_LEFT, PH__TRUNC_MIDDLE, PH__TRUNC_RIGHT } trunc;
 	int64_t padding; /* negative: up to that column */
 	/* Wrapping of what has come since wrap_at: */

@@ -384,7 +384,7 @@ static bool truncation(struct ph__format *format, const char *at)
 static size_t item_padding(struct ph__format *format, const char *at)
 {
 	const char *from = at + 1, *end;
-	int flush = *at == '<' ? PH__FLUSH_RIGHT : PH__FLUSH_LEFT;
+	enum ph__flush flush = *at == '<' ? PH__FLUSH_RIGHT : PH__FLUSH_LEFT;
 	bool column, negative;
 	int64_t width;
 

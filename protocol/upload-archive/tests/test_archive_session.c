@@ -331,6 +331,35 @@ static void test_convert_limits(void **state)
 	ph_test_buf_release(&format);
 }
 
+/* Line ends of a file too large to be converted at once: the same bytes as in memory, at any pace.
+ */
+static void test_line_ends(void **state)
+{
+	static const char *const attributes[] = {"big eol=crlf\n", "big text=auto eol=crlf\n"};
+	static const char *const requests[] = {"main|big", "--format=zip|main|big"};
+	struct afix_run small, large;
+	struct afix fix;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		afix_init(&fix, PH_HASH_SHA1, attributes[i], strlen(attributes[i]), "x", 1);
+		for (size_t n = 0; n < 2; n++) {
+			fix.limits.delta_resident_bytes_max = 16 << 20;
+			talk(&fix, requests[n], &afix_at_once, &small);
+			assert_int_equal(small.status, 0);
+			assert_true(small.band[1].len > 10240);
+			fix.limits.delta_resident_bytes_max = 1 << 20;
+			talk(&fix, requests[n], &afix_at_once, &large);
+			assert_int_equal(large.out.len, small.out.len);
+			assert_memory_equal(large.out.data, small.out.data, small.out.len);
+			afix_run_release(&small);
+			afix_run_release(&large);
+			expect_same(&fix, requests[n]);
+		}
+		afix_release(&fix);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -338,7 +367,7 @@ int main(void)
 	        cmocka_unit_test(test_refused),        cmocka_unit_test(test_unreachable),
 	        cmocka_unit_test(test_cut_input),      cmocka_unit_test(test_no_memory),
 	        cmocka_unit_test(test_claim),          cmocka_unit_test(test_keepalive),
-	        cmocka_unit_test(test_convert_limits),
+	        cmocka_unit_test(test_convert_limits), cmocka_unit_test(test_line_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
