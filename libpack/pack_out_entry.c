@@ -84,8 +84,9 @@ static enum ph_status open_full(struct ph_pack_out *out)
 		if (fulls->pack != out->pack)
 			continue;
 		status = ph_fulls_find(fulls, out->pos, &out->copy_at, &out->copy_end);
+		/* Whatever is wrong with them, the object itself is there. */
 		if (status != PH_OK)
-			return status;
+			return PH_ERR_NOT_FOUND;
 		out->full = fulls->bytes;
 		out->head_len = 0;
 		out->after_head = PH__OUT_COPY;

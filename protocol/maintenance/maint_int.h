@@ -2,13 +2,15 @@
 /*
  * Maintenance while it runs: what its files share. maintenance.c is the session and its states,
  * maint_plan.c says what is due, maint_reach.c finds what refs reach, maint_join.c makes one pack
- * out of several, maint_note.c writes its tips section, maint_map.c makes a map.
+ * out of several, maint_note.c writes its tips section, maint_map.c makes a map,
+ * maint_fulls.c full entries.
  *
  *   LOOK REFS PLAN ADMIT then by the job
  *     SOME   JOIN_BEGIN JOIN NOTE_BEGIN NOTE COMMIT
  *     ALL    WANTS WALK JOIN_BEGIN JOIN NOTE_BEGIN NOTE MAP_BEGIN MAP_TIPS MAP COMMIT
  *     CHECK  TARGETS REACH_TIPS REACH, then as ALL when too much is unreachable
  *     MAP    MAP_BEGIN MAP_TIPS MAP COMMIT
+ *     FULLS  FULLS_BEGIN FULLS_WALK FULLS COMMIT
  *   and from the beginning, until nothing is due.
  */
 #ifndef PACKHORSE_MAINT_INT_H
@@ -19,6 +21,7 @@
 #include "oid_set_int.h"
 #include "session_int.h"
 
+#include <packhorse/fulls.h>
 #include <packhorse/maintenance.h>
 #include <packhorse/map.h>
 #include <packhorse/pack_join.h>
@@ -42,16 +45,20 @@ enum ph__maint_state {
 	PH__MAINT_MAP_BEGIN,
 	PH__MAINT_MAP_TIPS,
 	PH__MAINT_MAP,
+	PH__MAINT_FULLS_BEGIN,
+	PH__MAINT_FULLS_WALK,
+	PH__MAINT_FULLS,
 	PH__MAINT_COMMIT,
 	PH__MAINT_DONE
 };
 
 enum ph__maint_job {
 	PH__MAINT_NOTHING,
-	PH__MAINT_SOME,    /* join the smallest packs */
-	PH__MAINT_ALL,     /* join all, without what no ref reaches */
-	PH__MAINT_CHECK,   /* the same, if that is much */
-	PH__MAINT_MAP_ONLY /* make the map of the largest pack */
+	PH__MAINT_SOME,      /* join the smallest packs */
+	PH__MAINT_ALL,       /* join all, without what no ref reaches */
+	PH__MAINT_CHECK,     /* the same, if that is much */
+	PH__MAINT_MAP_ONLY,  /* make the map of the largest pack */
+	PH__MAINT_FULLS_ONLY /* make its full entries */
 };
 
 /* What is not to be tried again in this session. */
@@ -59,6 +66,7 @@ struct ph__maint_not {
 	bool drop;  /* joining all without the unreachable */
 	bool check; /* it was found that little is unreachable */
 	bool map;   /* there can be none, or it failed */
+	bool fulls; /* the same */
 };
 
 /* Packs that are joined, and what is made of them. */
@@ -113,6 +121,7 @@ struct ph__maint {
 	struct ph__maint_join join;
 	struct ph__maint_note note;
 	struct ph_map_maker *maker;
+	struct ph_fulls_maker *fulls;
 	bool mark_only; /* the map's section only says that there can be none */
 };
 
@@ -143,6 +152,11 @@ ph__maint_function ph__maint_targets, ph__maint_reach_tips, ph__maint_reach;
 ph__maint_function ph__maint_wants, ph__maint_walk;
 ph__maint_function ph__maint_join_begin, ph__maint_join_run;
 ph__maint_function ph__maint_note_begin, ph__maint_note, ph__maint_note_end;
+/* Whether the largest pack is to have full entries. */
+bool ph__maint_fulls_due(const struct ph__maint *maint);
+void ph__maint_fulls_release(struct ph__maint *maint);
+
+ph__maint_function ph__maint_fulls_begin, ph__maint_fulls_walk, ph__maint_fulls;
 ph__maint_function ph__maint_map_begin, ph__maint_map_tips, ph__maint_map;
 
 #endif

@@ -128,6 +128,8 @@ static enum ph__maint_job decide(struct ph__maint *maint, struct weighed *packs,
 	if (!maint->no.map &&
 	    !ph_snapshot_section(maint->snapshot, maint->largest, PH__SECTION_MAP))
 		return PH__MAINT_MAP_ONLY;
+	if (ph__maint_fulls_due(maint))
+		return PH__MAINT_FULLS_ONLY;
 	if (maint->no.drop || maint->no.check || count > PH_PACK_JOIN_MAX ||
 	    !may_be_unreachable(maint, count))
 		return PH__MAINT_NOTHING;
@@ -189,6 +191,8 @@ static uint64_t reckon(const struct ph__maint *maint)
 		work = join;
 	else if (maint->job == PH__MAINT_MAP_ONLY)
 		work = map_bytes(limits, entries, maint->refs);
+	else if (maint->job == PH__MAINT_FULLS_ONLY)
+		work = walk + ph_footprint_pack_out(limits, maint->entries);
 	else
 		work = larger(walk + join, map_bytes(limits, maint->entries, maint->refs));
 	return PH_ADMISSION_SESSION_BYTES + PH_ADMISSION_OUTSIDE_BYTES + work;

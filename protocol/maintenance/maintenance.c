@@ -42,6 +42,7 @@ static void release_work(struct ph__maint *maint)
 	release_iter(maint);
 	ph_map_maker_free(maint->maker);
 	maint->maker = NULL;
+	ph__maint_fulls_release(maint);
 	ph__maint_note_release(maint);
 	ph__maint_join_release(maint);
 	ph__maint_reach_release(maint);
@@ -197,9 +198,12 @@ static bool others_wait(const struct ph__maint *maint)
 static enum ph_step admit(struct ph__maint *maint, uint32_t *budget)
 {
 	static const enum ph__maint_state first[] = {
-	        [PH__MAINT_NOTHING] = PH__MAINT_DONE,       [PH__MAINT_SOME] = PH__MAINT_JOIN_BEGIN,
-	        [PH__MAINT_ALL] = PH__MAINT_WANTS,          [PH__MAINT_CHECK] = PH__MAINT_TARGETS,
+	        [PH__MAINT_NOTHING] = PH__MAINT_DONE,
+	        [PH__MAINT_SOME] = PH__MAINT_JOIN_BEGIN,
+	        [PH__MAINT_ALL] = PH__MAINT_WANTS,
+	        [PH__MAINT_CHECK] = PH__MAINT_TARGETS,
 	        [PH__MAINT_MAP_ONLY] = PH__MAINT_MAP_BEGIN,
+	        [PH__MAINT_FULLS_ONLY] = PH__MAINT_FULLS_BEGIN,
 	};
 	const struct ph_service *service = &maint->session.service;
 	char text[PH_ADMISSION_TEXT_BYTES];
@@ -222,6 +226,8 @@ static enum ph_step admit(struct ph__maint *maint, uint32_t *budget)
 	/* What takes less memory is done all the same. */
 	if (maint->job == PH__MAINT_MAP_ONLY)
 		maint->no.map = true;
+	else if (maint->job == PH__MAINT_FULLS_ONLY)
+		maint->no.fulls = true;
 	else if (maint->job == PH__MAINT_SOME)
 		return finish(maint, 1);
 	else
@@ -241,6 +247,8 @@ static void say_done(struct ph__maint *maint)
 	else if (maint->job == PH__MAINT_MAP_ONLY)
 		ph__maint_say(maint, "made the map of a pack of %" PRIu64 " objects",
 		              maint->entries);
+	else if (maint->job == PH__MAINT_FULLS_ONLY)
+		ph__maint_say(maint, "made full entries of what HEAD names");
 	else
 		ph__maint_say(maint,
 		              "joined %" PRIu32 " pack%s into one of %" PRIu32 " objects, %" PRIu64
@@ -298,6 +306,9 @@ static enum ph_step work(struct ph__maint *maint, uint32_t *budget)
 	        [PH__MAINT_MAP_BEGIN] = ph__maint_map_begin,
 	        [PH__MAINT_MAP_TIPS] = ph__maint_map_tips,
 	        [PH__MAINT_MAP] = ph__maint_map,
+	        [PH__MAINT_FULLS_BEGIN] = ph__maint_fulls_begin,
+	        [PH__MAINT_FULLS_WALK] = ph__maint_fulls_walk,
+	        [PH__MAINT_FULLS] = ph__maint_fulls,
 	        [PH__MAINT_COMMIT] = commit,
 	};
 

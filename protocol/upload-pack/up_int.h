@@ -188,11 +188,13 @@ struct ph__up_request {
 	bool algo_said;         /* by the client, in so many words */
 };
 
-/* The maps of a snapshot's packs. */
+/* The maps and the full entries of a snapshot's packs. */
 struct ph__up_maps {
 	const struct ph_snapshot *of; /* NULL: none were looked for */
 	struct ph_map *list[PH__UP_MAPS_MAX];
 	struct ph_maps maps; /* for libpack */
+	struct ph_fulls fulls[PH__UP_MAPS_MAX];
+	uint32_t fulls_count;
 };
 
 /* The sparse:oid that is being looked up. */

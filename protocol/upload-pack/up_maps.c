@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The maps of a repository's packs, opened for one request: what can be reached is read from them
- * where it would be walked for otherwise. They are made in the background and may be missing for
- * any pack. None is needed: one that cannot be read, or is of another version, is left out.
+ * where it would be walked for otherwise. And their full entries, which are sent where they would
+ * be made. Both are made in the background and may be missing for any pack. None is needed: one
+ * that cannot be read, or is of another version, is left out.
  */
 #include "up_int.h"
 
+#include "fulls_section_int.h"
 #include "map_section_int.h"
 
 static enum ph_status open_one(struct ph__up *up, struct ph_snapshot *snapshot, uint32_t pack)
@@ -29,6 +31,17 @@ static enum ph_status open_one(struct ph__up *up, struct ph_snapshot *snapshot, 
 	return status == PH_ERR_NOMEM ? status : PH_OK;
 }
 
+static void open_fulls(struct ph__up *up, struct ph_snapshot *snapshot, uint32_t pack)
+{
+	const struct ph_bytes *section = ph_snapshot_section(snapshot, pack, PH__SECTION_FULLS);
+	struct ph__up_maps *maps = &up->maps;
+
+	if (section && maps->fulls_count < PH__UP_MAPS_MAX &&
+	    ph_fulls_init(&maps->fulls[maps->fulls_count], ph_snapshot_source(snapshot), pack,
+	                  section) == PH_OK)
+		maps->fulls_count++;
+}
+
 enum ph_status ph__up_maps_open(struct ph__up *up, struct ph_snapshot *snapshot)
 {
 	struct ph__up_maps *maps = &up->maps;
@@ -41,8 +54,10 @@ enum ph_status ph__up_maps_open(struct ph__up *up, struct ph_snapshot *snapshot)
 	maps->of = snapshot;
 	maps->maps.maps = maps->list;
 	for (uint32_t i = 0; i < packs && maps->maps.count < PH__UP_MAPS_MAX && status == PH_OK;
-	     i++)
+	     i++) {
 		status = open_one(up, snapshot, i);
+		open_fulls(up, snapshot, i);
+	}
 	if (status != PH_OK)
 		ph__up_maps_close(up);
 	return status;
@@ -67,5 +82,6 @@ void ph__up_maps_close(struct ph__up *up)
 	for (uint32_t i = 0; i < up->maps.maps.count; i++)
 		ph_map_free(up->maps.list[i]);
 	up->maps.maps.count = 0;
+	up->maps.fulls_count = 0;
 	up->maps.of = NULL;
 }

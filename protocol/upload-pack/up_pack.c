@@ -317,6 +317,8 @@ static enum ph_status pack_new(struct ph__up *up)
 	        .walk = up->walk,
 	        .alloc = service->alloc,
 	        .limits = service->limits,
+	        .fulls = up->maps.fulls,
+	        .fulls_count = up->maps.fulls_count,
 	        .ofs_delta = up->request.ofs_delta,
 	        .thin = up->request.thin && up->request.filter.kind == PH_FILTER_NONE,
 	        .count_deltas = progress(up),
