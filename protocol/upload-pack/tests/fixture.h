@@ -36,9 +36,9 @@ struct fix {
 	enum ph_permission permission;
 	const char *repo;
 	struct ph_selections *selections; /* that they share; NULL for none */
-	uint64_t now_step_ms;         /* that passes between two runs */
-	struct ph_log log;            /* of fix_open */
-	struct ph_test_buf *log_text; /* what sessions log goes here, when it is set */
+	uint64_t now_step_ms;             /* that passes between two runs */
+	struct ph_log log;                /* of fix_open */
+	struct ph_test_buf *log_text;     /* what sessions log goes here, when it is set */
 	/* Called once, when hook_at bytes were fed and the session waits for more. */
 	void (*hook)(struct fix *fix);
 	size_t hook_at;

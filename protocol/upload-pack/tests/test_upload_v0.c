@@ -337,8 +337,7 @@ static void test_filter(void **state)
 	           "ERR multiple filter-specs cannot be combined\n",
 	           "fatal: multiple filter-specs cannot be combined\n", 128);
 	fix_expect(fix, 0, "want $c5 filter|filter tree|0000|done",
-	           "ERR invalid filter-spec 'tree'\n", "fatal: invalid filter-spec 'tree'\n",
-	           128);
+	           "ERR invalid filter-spec 'tree'\n", "fatal: invalid filter-spec 'tree'\n", 128);
 }
 
 static void test_bad_requests(void **state)
