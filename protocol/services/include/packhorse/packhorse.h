@@ -22,6 +22,7 @@
 #include <packhorse/store.h>
 #include <packhorse/store_disk.h>
 #include <packhorse/store_mem.h>
+#include <packhorse/upload_archive.h>
 #include <packhorse/upload_pack.h>
 
 #endif
