@@ -14,6 +14,7 @@ enum { PH_EXIT_OK = 0, PH_EXIT_FAILURE = 1, PH_EXIT_USAGE = 64 };
 /* ---- options.c ---- */
 
 #define PH_LISTEN_MAX 16
+#define PH_LIMITS_MAX 64
 
 struct ph_options {
 	const char *listen[PH_LISTEN_MAX];
@@ -23,9 +24,13 @@ struct ph_options {
 	const char *host_key;
 	bool anon_read, quiet;
 	enum ph_log_level level;
-	uint64_t memory; /* bytes for transfers; 0 when it was not said */
+	uint64_t memory;                  /* bytes for transfers; 0 when it was not said */
+	const char *limit[PH_LIMITS_MAX]; /* "name=value", checked */
+	unsigned limits;
 };
 
+/* Sets what "name=value" says, digits alone. False when there is no such limit, or value. */
+bool ph__limit_apply(struct ph_limits *limits, const char *text);
 /*
  * Parses what follows "serve". Returns -1 to go on, or an exit code: 0 after --help, PH_EXIT_USAGE
  * after one line on stderr that says what to do.

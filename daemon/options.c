@@ -31,6 +31,9 @@ static void usage(void)
 	      "  --memory MB             what transfers may take of memory; the others wait their "
 	      "turn\n"
 	      "                          (default half of what the machine has)\n"
+	      "  --limit NAME=VALUE      another limit on what clients may ask for; repeatable; "
+	      "packhorse(1)\n"
+	      "                          has the names\n"
 	      "  --quiet                 say nothing but warnings and errors\n"
 	      "  --log-level LEVEL       error, warn, info or debug (default info)\n"
 	      "  --help\n"
@@ -71,6 +74,42 @@ static int memory_parse(uint64_t *out, const char *text)
 	return -1;
 }
 
+bool ph__limit_apply(struct ph_limits *limits, const char *text)
+{
+	const char *equals = strchr(text, '=');
+	uint64_t value = 0;
+
+	if (!equals || !equals[1])
+		return false;
+	for (const char *at = equals + 1; *at; at++) {
+		if (*at < '0' || *at > '9' || value > (UINT64_MAX - 9) / 10)
+			return false;
+		value = value * 10 + (uint64_t)(*at - '0');
+	}
+	return ph_limits_set(limits, text, (size_t)(equals - text), value) == PH_OK;
+}
+
+static int limit_parse(struct ph_options *out, const char *text)
+{
+	struct ph_limits limits;
+
+	ph_limits_init(&limits);
+	if (!ph__limit_apply(&limits, text)) {
+		fprintf(stderr,
+		        "packhorse: --limit takes NAME=NUMBER, such as haves_max=100000, not "
+		        "'%s'; packhorse(1) has the names\n",
+		        text);
+		return PH_EXIT_USAGE;
+	}
+	if (out->limits == PH_LIMITS_MAX) {
+		fprintf(stderr, "packhorse: --limit can be given %d times at most\n",
+		        PH_LIMITS_MAX);
+		return PH_EXIT_USAGE;
+	}
+	out->limit[out->limits++] = text;
+	return -1;
+}
+
 /* The options that take a value; returns -1 or an exit code. */
 static int with_value(struct ph_options *out, const char *name, const char *value)
 {
@@ -98,6 +137,8 @@ static int with_value(struct ph_options *out, const char *name, const char *valu
 		return level_parse(&out->level, value);
 	} else if (strcmp(name, "--memory") == 0) {
 		return memory_parse(&out->memory, value);
+	} else if (strcmp(name, "--limit") == 0) {
+		return limit_parse(out, value);
 	} else {
 		fprintf(stderr, "packhorse: unknown option '%s'; try packhorse serve --help\n",
 		        name);
@@ -109,7 +150,8 @@ static int with_value(struct ph_options *out, const char *name, const char *valu
 static bool takes_value(const char *name)
 {
 	static const char *const names[] = {"--listen",   "--store",     "--authorized-keys",
-	                                    "--host-key", "--log-level", "--memory"};
+	                                    "--host-key", "--log-level", "--memory",
+	                                    "--limit"};
 
 	for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
 		if (strcmp(name, names[i]) == 0)

@@ -70,6 +70,10 @@ static bool memory_start(struct server *server)
 
 	server->memory_bytes = bytes ? bytes : memory_default();
 	ph_limits_for_memory(&server->limits, server->memory_bytes);
+	/* What was said in so many words counts more than what follows from the memory. */
+	for (unsigned i = 0; i < server->options->limits; i++)
+		if (!ph__limit_apply(&server->limits, server->options->limit[i]))
+			return false;
 	server->strangers = ph__strangers_new();
 	if (server->strangers && ph_memory_new(&server->memory, ph_alloc_libc(),
 	                                       server->memory_bytes, &ph__sync_uv) == PH_OK)

@@ -137,3 +137,18 @@ void ph_limits_init(struct ph_limits *limits)
 	PH_LIMITS_MAP(X)
 #undef X
 }
+
+enum ph_status ph_limits_set(struct ph_limits *limits, const char *name, size_t name_len,
+                             uint64_t value)
+{
+#define X(type, field, default_value)                                                              \
+	if (name_len == sizeof #field - 1 && memcmp(name, #field, name_len) == 0) {                \
+		if (value != (type)value)                                                          \
+			return PH_ERR_LIMIT;                                                       \
+		limits->field = (type)value;                                                       \
+		return PH_OK;                                                                      \
+	}
+	PH_LIMITS_MAP(X)
+#undef X
+	return PH_ERR_NOT_FOUND;
+}

@@ -1,17 +1,41 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Commits on the way: read once, kept in a heap by date until their turn comes, and their parents
- * handed out one by one. A commit that waits costs a fixed amount of memory, however many parents a
- * hostile one has: with more than two it is read again.
+ * Commits on the way: read once, or known from a map without reading, kept in a heap by date until
+ * their turn comes, and their parents handed out one by one. A commit that waits costs a fixed
+ * amount of memory, however many parents a hostile one has: with more than two it is read again.
  */
 #include "walk_int.h"
+
+static enum ph_status read_map(struct ph_map *map, struct ph_loc loc, struct ph__commit *out,
+                               uint32_t *budget)
+{
+	struct ph_map_commit at;
+	enum ph_status status = ph_map_commit(map, loc.pos, &at);
+
+	ph_budget_spend(budget, 1);
+	if (status != PH_OK) {
+		return status == PH_ERR_NOT_FOUND ? PH_ERR_INVALID : status;
+	}
+	out->loc = loc;
+	out->time = at.time;
+	out->parents = at.parents;
+	out->mapped = true;
+	out->at = at;
+	return PH_OK;
+}
 
 enum ph_status ph__commit_read(struct ph__walk_env *env, struct ph_loc loc, struct ph__commit *out,
                                uint32_t *budget)
 {
+	struct ph_map *map = ph__walk_map(env, loc.pack);
 	struct ph_object object;
 	struct ph_commit text;
-	enum ph_status status = ph__walk_read(env, loc, PH_OBJ_COMMIT, &object, budget);
+	enum ph_status status;
+
+	if (map != NULL) {
+		return read_map(map, loc, out, budget);
+	}
+	status = ph__walk_read(env, loc, PH_OBJ_COMMIT, &object, budget);
 
 	if (status != PH_OK) {
 		return status;
@@ -22,13 +46,45 @@ enum ph_status ph__commit_read(struct ph__walk_env *env, struct ph_loc loc, stru
 	}
 	out->loc = loc;
 	out->time = text.time;
-	out->tree = text.tree;
 	out->parents = text.parents;
+	out->mapped = false;
+	out->named.tree = text.tree;
 	for (uint32_t i = 0; i < text.parents && text.parents <= 2; i++) {
-		ph_commit_parent(&text, i, &out->parent[i]);
+		ph_commit_parent(&text, i, &out->named.parent[i]);
 	}
 	ph_object_release(env->reader, &object);
 	return PH_OK;
+}
+
+enum ph_status ph__commit_tree(struct ph__walk_env *env, const struct ph__commit *commit,
+                               struct ph_oid *out)
+{
+	struct ph_entry entry;
+	uint32_t entries;
+	uint64_t bytes;
+	enum ph_status status;
+
+	if (!commit->mapped) {
+		*out = commit->named.tree;
+		return PH_OK;
+	}
+	env->source->ops->pack_size(env->source, commit->loc.pack, &entries, &bytes);
+	if (commit->at.tree >= entries) {
+		return PH_ERR_CORRUPT;
+	}
+	status = env->source->ops->entry(
+	        env->source, (struct ph_loc){commit->loc.pack, commit->at.tree}, &entry);
+	*out = entry.oid;
+	return status;
+}
+
+enum ph_status ph__commit_reach(const struct ph__walk_env *env, const struct ph__commit *commit,
+                                struct ph__marks *bits, uint32_t *budget)
+{
+	uint32_t pack = commit->loc.pack;
+
+	return ph_map_reach(ph__walk_map(env, pack), commit->loc.pos,
+	                    bits->words + bits->first[pack], budget);
 }
 
 enum ph_status ph__parents_start(struct ph__parents *parents, struct ph__walk_env *env,
@@ -39,7 +95,7 @@ enum ph_status ph__parents_start(struct ph__parents *parents, struct ph__walk_en
 	assert(!parents->reading);
 	parents->commit = *commit;
 	parents->at = 0;
-	if (commit->parents <= 2) {
+	if (commit->parents <= 2 || commit->mapped) {
 		return PH_OK;
 	}
 	parents->commit.parents = 0;
@@ -58,19 +114,30 @@ enum ph_status ph__parents_start(struct ph__parents *parents, struct ph__walk_en
 }
 
 enum ph_status ph__parents_next(struct ph__parents *parents, struct ph__walk_env *env,
-                                struct ph_oid *out)
+                                struct ph_loc *out, struct ph_oid *oid, uint32_t *budget)
 {
-	if (parents->at == parents->commit.parents) {
+	const struct ph__commit *commit = &parents->commit;
+	uint32_t number = parents->at;
+	uint32_t pos;
+	enum ph_status status;
+
+	if (number == commit->parents) {
 		ph__parents_stop(parents, env);
 		return PH_END;
 	}
-	if (parents->reading) {
-		ph_commit_parent(&parents->text, parents->at, out);
-	} else {
-		*out = parents->commit.parent[parents->at];
-	}
 	parents->at++;
-	return PH_OK;
+	if (commit->mapped) {
+		status = ph_map_parent(ph__walk_map(env, commit->loc.pack), &commit->at, number,
+		                       &pos);
+		return status == PH_OK ? ph__walk_place(env, commit->loc.pack, pos, out, budget)
+		                       : status;
+	}
+	if (parents->reading) {
+		ph_commit_parent(&parents->text, number, oid);
+	} else {
+		*oid = commit->named.parent[number];
+	}
+	return ph__walk_find(env, oid, out, budget);
 }
 
 void ph__parents_stop(struct ph__parents *parents, struct ph__walk_env *env)

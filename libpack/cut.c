@@ -47,7 +47,8 @@ struct ph_cut {
 };
 
 enum ph_status ph_cut_new(struct ph_cut **out, const struct ph_source *source,
-                          const struct ph_alloc *alloc, const struct ph_limits *limits)
+                          const struct ph_alloc *alloc, const struct ph_limits *limits,
+                          const struct ph_maps *maps)
 {
 	struct ph_cut *cut = ph_mem_zalloc(alloc, 1, sizeof *cut);
 	enum ph_status status;
@@ -62,6 +63,7 @@ enum ph_status ph_cut_new(struct ph_cut **out, const struct ph_source *source,
 		ph_cut_free(cut);
 		return status;
 	}
+	cut->env.maps = maps;
 	*out = cut;
 	return PH_OK;
 }
@@ -261,10 +263,10 @@ static enum ph_status set_common(struct ph_cut *cut, struct ph_loc loc, bool *wa
 
 static enum ph_status set_common_parents(struct ph_cut *cut, struct ph_loc loc)
 {
-	const struct ph_source *source = cut->env.source;
 	uint32_t unlimited = UINT32_MAX;
 	struct ph__parents parents = {.at = 0};
 	struct ph__commit commit;
+	struct ph_loc parent;
 	struct ph_oid oid;
 	bool was;
 	enum ph_status status = ph__commit_read(&cut->env, loc, &commit, &unlimited);
@@ -272,10 +274,8 @@ static enum ph_status set_common_parents(struct ph_cut *cut, struct ph_loc loc)
 	if (status == PH_OK) {
 		status = ph__parents_start(&parents, &cut->env, &commit, &unlimited);
 	}
-	while (status == PH_OK && ph__parents_next(&parents, &cut->env, &oid) == PH_OK) {
-		struct ph_loc parent;
-
-		status = source->ops->find(source, &oid, &parent);
+	while (status == PH_OK) {
+		status = ph__parents_next(&parents, &cut->env, &parent, &oid, &unlimited);
 		if (status == PH_OK) {
 			status = set_common(cut, parent, &was);
 		} else if (status == PH_ERR_NOT_FOUND) {
@@ -283,6 +283,7 @@ static enum ph_status set_common_parents(struct ph_cut *cut, struct ph_loc loc)
 		}
 	}
 	ph__parents_stop(&parents, &cut->env);
+	status = status == PH_END ? PH_OK : status;
 	if (status == PH_OK && commit.time < cut->oldest) {
 		cut->oldest = commit.time;
 	}
@@ -399,14 +400,13 @@ static enum ph_status step_parent(struct ph_cut *cut, uint32_t *budget)
 	struct ph_loc loc;
 	struct ph__commit commit;
 	uint32_t node;
-	enum ph_status status = ph__parents_next(&cut->parents, &cut->env, &oid);
+	enum ph_status status = ph__parents_next(&cut->parents, &cut->env, &loc, &oid, budget);
 
 	if (status == PH_END || (cut->nodes[cut->spreading].flags & CUT_REACHES) != 0) {
 		ph__parents_stop(&cut->parents, &cut->env);
 		cut->spreading = NONE;
 		return PH_OK;
 	}
-	status = ph__walk_find(&cut->env, &oid, &loc, budget);
 	if (status == PH_OK) {
 		status = node_of(cut, loc, &node);
 	}

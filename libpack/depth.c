@@ -34,6 +34,7 @@ enum ph_status ph_depth_new(struct ph_depth **out, const struct ph_depth_options
 	depth->last_time = UINT64_MAX;
 	depth->slop = 1;
 	status = ph__walk_env_init(&depth->env, options->source, options->alloc, options->limits);
+	depth->env.maps = options->maps;
 	if (status == PH_OK) {
 		status = ph__states_init(&depth->states, options->source, options->alloc);
 	}
@@ -248,13 +249,12 @@ static enum ph_status step_sort(struct ph_depth *depth, uint32_t *budget)
 enum ph_status ph__depth_parent(struct ph_depth *depth, struct ph_loc *out, uint32_t *budget)
 {
 	struct ph_oid oid;
-	enum ph_status status = ph__parents_next(&depth->parents, &depth->env, &oid);
+	enum ph_status status = ph__parents_next(&depth->parents, &depth->env, out, &oid, budget);
 
 	if (status == PH_END) {
 		depth->spreading = false;
 		return PH_END;
 	}
-	status = ph__walk_find(&depth->env, &oid, out, budget);
 	return status == PH_ERR_NOT_FOUND ? PH_ERR_CORRUPT : status;
 }
 

@@ -7,6 +7,7 @@
  */
 #include <packhorse/footprint.h>
 
+#include "map_make_int.h"
 #include "pack_in_int.h"
 #include "reader_int.h"
 #include "sparse_int.h"
@@ -75,8 +76,11 @@ uint64_t ph_footprint_walk(const struct ph_limits *limits, uint64_t objects, uin
 	/* One large tree whose entries are all trees: the list of those to read. */
 	uint64_t trees = least(objects, object_bytes(limits) / 24);
 
+	/* With maps: two sets, the tips twice, and what is put off. */
+	uint64_t sets = 2 * (objects / 8) + tips_bytes(tips + PH__WALK_NOTED_MAX);
+
 	return objects + slots * (sizeof(struct ph_oid) + 1) + reader_bytes(limits, objects) +
-	       queue_bytes(objects, tips) + tips_bytes(tips + trees) + SMALL_BYTES;
+	       queue_bytes(objects, tips) + tips_bytes(tips + trees) + sets + SMALL_BYTES;
 }
 
 uint64_t ph_footprint_filter(const struct ph_limits *limits, uint64_t objects,
@@ -120,6 +124,31 @@ uint64_t ph_footprint_read(const struct ph_limits *limits, uint64_t objects)
 uint64_t ph_footprint_deflate(void)
 {
 	return DEFLATE_BYTES;
+}
+
+uint64_t ph_footprint_map(const struct ph_limits *limits, uint64_t objects, uint64_t tips)
+{
+	uint64_t commits = objects / COMMITS_SHARE + 64;
+	uint64_t bitmaps = least(tips + commits / MAP_CHOSEN_SHARE + 64, commits);
+	uint64_t trees = least(objects, object_bytes(limits) / 24);
+	/* Of a commit: where it is, in a list that grows; parents, generation, bitmap, order,
+	 * owner. */
+	uint64_t graph = commits * ((GROWN + 6) * sizeof(uint32_t));
+	/* Commits on the way to a bitmap and trees to read, two numbers each; the way is short. */
+	uint64_t way = least(commits, 16 * QUEUE_LEAST + commits / MAP_CHOSEN_SHARE);
+	uint64_t lists = GROWN * 2 * sizeof(uint32_t) * (2 * way + trees);
+
+	/* The tree that is read, and the one it is compared with. */
+	return MAP_BITMAPS * (objects / 8 + sizeof(uint64_t)) + graph + lists +
+	       bitmaps * (sizeof(struct ph__map_row) + 1) +
+	       ph__map_known_slots(limits, objects) * sizeof(struct ph__map_slot) +
+	       reader_bytes(limits, objects) + object_bytes(limits) + sizeof(struct ph_map_maker) +
+	       SMALL_BYTES;
+}
+
+uint64_t ph_footprint_map_reader(void)
+{
+	return sizeof(struct ph_map);
 }
 
 uint64_t ph_footprint_pack_in(const struct ph_limits *limits, uint64_t objects)

@@ -90,6 +90,12 @@ static enum ph_status set_trailer(const struct ph_source *source, uint32_t pack,
 	return PH_OK;
 }
 
+static enum ph_status set_find_in(const struct ph_source *source, uint32_t pack,
+                                  const struct ph_oid *oid, uint32_t *pos)
+{
+	return ph_index_find(&pack_of(source, pack)->index, oid, pos);
+}
+
 void ph_pack_set_init(struct ph_pack_set *set, enum ph_hash_algo algo,
                       const struct ph_pack *const *packs, uint32_t count)
 {
@@ -101,6 +107,7 @@ void ph_pack_set_init(struct ph_pack_set *set, enum ph_hash_algo algo,
 	        .at_offset = set_at_offset,
 	        .read = set_read,
 	        .trailer = set_trailer,
+	        .find_in = set_find_in,
 	};
 
 	set->source.ops = &ops;

@@ -4,6 +4,9 @@
  * latest first, and the contents of each at once while a tree or blob is sought, since what is
  * asked for is most often recent. An object that is not there ends its branch; it cannot lead to a
  * target.
+ *
+ * With maps, a commit that has a bitmap is not walked beyond: what it reaches is compared with the
+ * targets at once. There contents come last, when bitmaps have told of most of them.
  */
 #include "walk_int.h"
 
@@ -23,10 +26,15 @@ struct ph_reach {
 	/* Targets not met yet. */
 	uint32_t left, trees_left, blobs_left;
 	size_t first; /* no target before this one is left */
+	/* Without maps these three are empty. */
+	struct ph__marks seen;   /* reached, by bitmaps */
+	struct ph__marks sought; /* targets not met yet, where maps have them */
+	struct ph__locs noted;   /* trees of commits, to visit last */
 };
 
 enum ph_status ph_reach_new(struct ph_reach **out, const struct ph_source *source,
-                            const struct ph_alloc *alloc, const struct ph_limits *limits)
+                            const struct ph_alloc *alloc, const struct ph_limits *limits,
+                            const struct ph_maps *maps)
 {
 	struct ph_reach *reach = ph_mem_zalloc(alloc, 1, sizeof *reach);
 	enum ph_status status;
@@ -41,6 +49,13 @@ enum ph_status ph_reach_new(struct ph_reach **out, const struct ph_source *sourc
 	if (status == PH_OK) {
 		status = ph__trees_init(&reach->trees, &reach->env,
 		                        reach->states.base[reach->states.packs]);
+	}
+	if (status == PH_OK && maps != NULL && maps->count > 0) {
+		reach->env.maps = maps;
+		status = ph__marks_init(&reach->seen, source, alloc);
+		if (status == PH_OK) {
+			status = ph__marks_init(&reach->sought, source, alloc);
+		}
 	}
 	if (status != PH_OK) {
 		ph_reach_free(reach);
@@ -66,6 +81,9 @@ void ph_reach_free(struct ph_reach *reach)
 	ph__queue_release(&reach->queue, alloc);
 	ph__locs_release(&reach->roots, alloc);
 	ph__locs_release(&reach->targets, alloc);
+	ph__locs_release(&reach->noted, alloc);
+	ph__marks_release(&reach->seen, alloc);
+	ph__marks_release(&reach->sought, alloc);
 	ph__states_release(&reach->states, alloc);
 	ph_mem_free(alloc, reach);
 }
@@ -93,11 +111,41 @@ static void count_target(struct ph_reach *reach, enum ph_object_type type, int s
 	}
 }
 
+/*
+ * Notes a target where maps tell of it: its location, and copies in later packs. *met is set when
+ * one of them has told already.
+ */
+static enum ph_status seek(struct ph_reach *reach, const struct ph_oid *oid, struct ph_loc loc,
+                           bool *met)
+{
+	const struct ph_source *source = reach->env.source;
+	const struct ph_maps *maps = reach->env.maps;
+	enum ph_status status = PH_OK;
+
+	for (uint32_t i = 0; maps != NULL && i < maps->count && status == PH_OK; i++) {
+		struct ph_loc copy = {ph_map_pack(maps->maps[i]), loc.pos};
+
+		status = PH_ERR_NOT_FOUND;
+		if (copy.pack == loc.pack) {
+			status = PH_OK;
+		} else if (copy.pack > loc.pack && source->ops->find_in != NULL) {
+			status = source->ops->find_in(source, copy.pack, oid, &copy.pos);
+		}
+		if (status == PH_OK) {
+			ph__marks_add(&reach->sought, copy);
+			*met = *met || ph__marks_has(&reach->seen, copy);
+		}
+		status = status == PH_ERR_NOT_FOUND ? PH_OK : status;
+	}
+	return status;
+}
+
 enum ph_status ph_reach_target(struct ph_reach *reach, const struct ph_oid *oid)
 {
 	const struct ph_source *source = reach->env.source;
 	struct ph_loc loc;
 	struct ph_entry entry;
+	bool met = false;
 	enum ph_status status = source->ops->find(source, oid, &loc);
 
 	if (status == PH_OK) {
@@ -107,7 +155,14 @@ enum ph_status ph_reach_target(struct ph_reach *reach, const struct ph_oid *oid)
 	    (*ph__states_at(&reach->states, loc) & (REACH_TARGET | REACH_SEEN)) != 0) {
 		return status;
 	}
-	status = ph__locs_push(&reach->targets, reach->env.alloc, loc);
+	status = seek(reach, oid, loc, &met);
+	if (status == PH_OK && met) {
+		*ph__states_at(&reach->states, loc) |= REACH_SEEN;
+		return PH_OK;
+	}
+	if (status == PH_OK) {
+		status = ph__locs_push(&reach->targets, reach->env.alloc, loc);
+	}
 	if (status == PH_OK) {
 		*ph__states_at(&reach->states, loc) |= REACH_TARGET;
 		count_target(reach, entry.type, 1);
@@ -146,7 +201,8 @@ static enum ph_status visit(struct ph_reach *reach, struct ph_loc loc, uint32_t 
 	enum ph_object_type type;
 	enum ph_status status;
 
-	if ((*ph__states_at(&reach->states, loc) & REACH_SEEN) != 0) {
+	if ((*ph__states_at(&reach->states, loc) & REACH_SEEN) != 0 ||
+	    (reach->env.maps != NULL && ph__marks_has(&reach->seen, loc))) {
 		return PH_OK;
 	}
 	status = source->ops->entry(source, loc, &entry);
@@ -200,19 +256,98 @@ static enum ph_status step_trees(struct ph_reach *reach, uint32_t *budget)
 static enum ph_status step_parent(struct ph_reach *reach, uint32_t *budget)
 {
 	struct ph_oid oid;
+	struct ph_loc loc;
+	enum ph_status status = ph__parents_next(&reach->parents, &reach->env, &loc, &oid, budget);
 
-	if (ph__parents_next(&reach->parents, &reach->env, &oid) == PH_END) {
+	if (status == PH_END) {
 		reach->spreading = false;
 		return PH_OK;
 	}
-	return visit_id(reach, &oid, budget);
+	return status == PH_OK ? visit(reach, loc, budget) : status;
+}
+
+/* A target that a bitmap tells of. */
+static enum ph_status meet(struct ph_reach *reach, struct ph_loc copy)
+{
+	const struct ph_source *source = reach->env.source;
+	struct ph_entry entry;
+	struct ph_loc loc;
+	enum ph_status status = source->ops->entry(source, copy, &entry);
+
+	if (status == PH_OK) {
+		status = source->ops->find(source, &entry.oid, &loc);
+	}
+	if (status == PH_OK) {
+		see(reach, loc, entry.type);
+	}
+	return status == PH_ERR_NOT_FOUND ? PH_ERR_CORRUPT : status;
+}
+
+/* All that a commit reaches, by its bitmap. */
+static enum ph_status reach_mapped(struct ph_reach *reach, const struct ph__commit *commit,
+                                   uint32_t *budget)
+{
+	struct ph_loc loc = {.pack = commit->loc.pack};
+	size_t base = reach->seen.first[loc.pack];
+	size_t count = reach->seen.first[loc.pack + 1] - base;
+	enum ph_status status = ph__commit_reach(&reach->env, commit, &reach->seen, budget);
+
+	for (size_t i = 0; i < count && status == PH_OK; i++) {
+		uint64_t met = reach->seen.words[base + i] & reach->sought.words[base + i];
+
+		reach->sought.words[base + i] &= ~met;
+		loc.pos = (uint32_t)(64 * i);
+		for (; met != 0 && status == PH_OK; met >>= 1) {
+			status = (met & 1) != 0 ? meet(reach, loc) : PH_OK;
+			loc.pos++;
+		}
+	}
+	return status;
+}
+
+/* Where its contents begin: at once, or with maps later. */
+static enum ph_status visit_tree(struct ph_reach *reach, const struct ph__commit *commit,
+                                 uint32_t *budget)
+{
+	struct ph_oid oid;
+	struct ph_loc loc;
+	enum ph_status status = ph__commit_tree(&reach->env, commit, &oid);
+
+	if (status == PH_OK) {
+		status = ph__walk_find(&reach->env, &oid, &loc, budget);
+	}
+	if (status != PH_OK) {
+		return status;
+	}
+	return reach->env.maps == NULL ? visit(reach, loc, budget)
+	                               : ph__locs_push(&reach->noted, reach->env.alloc, loc);
+}
+
+static enum ph_status step_commit(struct ph_reach *reach, uint32_t *budget)
+{
+	struct ph__commit commit;
+	enum ph_status status;
+
+	ph_budget_spend(budget, 1);
+	ph__queue_take(&reach->queue, &commit);
+	if (reach->env.maps != NULL && ph__marks_has(&reach->seen, commit.loc)) {
+		return PH_OK;
+	}
+	if (ph__commit_reaches(&reach->env, &commit)) {
+		return reach_mapped(reach, &commit, budget);
+	}
+	status = ph__parents_start(&reach->parents, &reach->env, &commit, budget);
+	reach->spreading = true;
+	return status == PH_OK && contents_left(reach) ? visit_tree(reach, &commit, budget)
+	                                               : status;
 }
 
 /* PH_END when everything reachable has been seen. */
 static enum ph_status step(struct ph_reach *reach, uint32_t *budget)
 {
-	struct ph__commit commit;
-	enum ph_status status;
+	bool commits = ph__queue_peek(&reach->queue) != NULL;
+	bool contents = contents_left(reach) && (reach->env.maps == NULL || !commits ||
+	                                         reach->noted.count >= PH__WALK_NOTED_MAX);
 
 	if (reach->spreading) {
 		return step_parent(reach, budget);
@@ -221,20 +356,14 @@ static enum ph_status step(struct ph_reach *reach, uint32_t *budget)
 		ph_budget_spend(budget, 1);
 		return visit(reach, reach->roots.items[--reach->roots.count], budget);
 	}
-	if (contents_left(reach) && ph__trees_busy(&reach->trees)) {
+	if (contents && ph__trees_busy(&reach->trees)) {
 		return step_trees(reach, budget);
 	}
-	if (ph__queue_peek(&reach->queue) == NULL) {
-		return PH_END;
+	if (contents && reach->noted.count > 0) {
+		ph_budget_spend(budget, 1);
+		return visit(reach, reach->noted.items[--reach->noted.count], budget);
 	}
-	ph_budget_spend(budget, 1);
-	ph__queue_take(&reach->queue, &commit);
-	status = ph__parents_start(&reach->parents, &reach->env, &commit, budget);
-	reach->spreading = true;
-	if (status == PH_OK && contents_left(reach)) {
-		status = visit_id(reach, &commit.tree, budget);
-	}
-	return status;
+	return commits ? step_commit(reach, budget) : PH_END;
 }
 
 /* The first target that was not met. */

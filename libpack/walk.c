@@ -16,6 +16,7 @@ static void release_work(struct ph_walk *walk)
 	}
 	ph__queue_release(&walk->queue, walk->env.alloc);
 	ph__locs_release(&walk->roots, walk->env.alloc);
+	ph__walk_maps_release(walk);
 }
 
 enum ph_status ph_walk_new(struct ph_walk **out, const struct ph_walk_options *options)
@@ -31,6 +32,7 @@ enum ph_status ph_walk_new(struct ph_walk **out, const struct ph_walk_options *o
 	walk->last_time = UINT64_MAX;
 	walk->error.what = "";
 	status = ph__walk_env_init(&walk->env, options->source, options->alloc, options->limits);
+	walk->env.maps = options->maps;
 	if (status == PH_OK) {
 		status = ph__states_init(&walk->states, options->source, options->alloc);
 	}
@@ -46,6 +48,8 @@ enum ph_status ph_walk_new(struct ph_walk **out, const struct ph_walk_options *o
 		ph_walk_free(walk);
 		return status;
 	}
+	walk->maps.fit = options->maps != NULL && options->maps->count > 0 &&
+	                 ph_filter_by_object(&walk->filter);
 	*out = walk;
 	return PH_OK;
 }
@@ -97,6 +101,8 @@ enum ph_status ph_walk_graft(struct ph_walk *walk, const struct ph_oid *oid)
 	status = source->ops->find(source, oid, &loc);
 	if (status == PH_OK) {
 		*ph__states_at(&walk->states, loc) |= WALK_GRAFT;
+		/* Bitmaps know nothing of it. */
+		walk->maps.fit = false;
 	}
 	/* A boundary that the source does not know is never met. */
 	return status == PH_ERR_NOT_FOUND ? PH_OK : status;

@@ -450,7 +450,7 @@ static enum ph_status take_blob(struct ph_walk *walk, const struct ph__tree_item
 		return status;
 	}
 	state = ph__states_at(&walk->states, loc);
-	if ((*state & (WALK_HAD | WALK_SELECTED)) == 0) {
+	if ((*state & (WALK_HAD | WALK_SELECTED)) == 0 && !ph__walk_known(walk, loc)) {
 		entry.size = 0;
 		if (work->blob_limit < UINT64_MAX) {
 			status = source->ops->entry(source, loc, &entry);
@@ -480,7 +480,7 @@ static enum ph_status take_tree(struct ph_walk *walk, const struct ph__tree_item
 		return status;
 	}
 	state = ph__states_at(&walk->states, place.tree);
-	if ((*state & WALK_HAD) != 0) {
+	if ((*state & WALK_HAD) != 0 || ph__walk_known(walk, place.tree)) {
 		ph__trees_done(&walk->trees, item);
 		return PH_OK;
 	}
@@ -613,23 +613,22 @@ enum ph_status ph__walk_filter_step(struct ph_walk *walk, uint32_t *budget)
 
 /* --- Roots --- */
 
-enum ph_status ph__walk_filter_commit(struct ph_walk *walk, const struct ph__commit *commit,
-                                      uint32_t *budget)
+enum ph_status ph__walk_filter_commit(struct ph_walk *walk, struct ph_loc commit,
+                                      const struct ph__tree_item *tree, uint32_t *budget)
 {
 	struct ph__walk_filter *work = walk->filtering;
-	struct ph__tree_item tree = {.oid = commit->tree, .type = PH_OBJ_TREE};
 	struct place place = {.depth = 1, .hash = 1};
-	uint8_t *state = ph__states_at(&walk->states, commit->loc);
+	uint8_t *state = ph__states_at(&walk->states, commit);
 
 	if (may_go(work, PH_OBJ_COMMIT) || (*state & WALK_PASSED) != 0) {
 		ph__walk_select(walk, state, WALK_COMMIT);
 	}
-	if (!goes_below(work, 0) || ph__trees_seen(&walk->trees, &tree) ||
-	    (work->places != NULL && was_here(work, &tree.oid, place.hash, 0))) {
+	if (!goes_below(work, 0) || ph__trees_seen(&walk->trees, tree) ||
+	    (work->places != NULL && was_here(work, &tree->oid, place.hash, 0))) {
 		return PH_OK;
 	}
 	place.in = work->root_in;
-	return take_tree(walk, &tree, &place, NULL, budget);
+	return take_tree(walk, tree, &place, NULL, budget);
 }
 
 enum ph_status ph__walk_filter_tree(struct ph_walk *walk, struct ph_loc loc)

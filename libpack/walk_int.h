@@ -36,6 +36,36 @@ static inline uint8_t *ph__states_at(const struct ph__states *states, struct ph_
  */
 enum ph_status ph__states_scan(const struct ph__states *states, uint8_t mask, struct ph_loc *loc);
 
+/* --- Sets of objects, as maps have them: a bit each, those of a pack from a word of their own ---
+ */
+
+struct ph__marks {
+	size_t *first; /* per pack: its first word; first[packs] is the number of all */
+	uint64_t *words;
+	uint32_t packs;
+};
+
+enum ph_status ph__marks_init(struct ph__marks *bits, const struct ph_source *source,
+                              const struct ph_alloc *alloc);
+void ph__marks_release(struct ph__marks *bits, const struct ph_alloc *alloc);
+
+static inline uint64_t *ph__marks_word(const struct ph__marks *bits, struct ph_loc loc)
+{
+	assert(loc.pack < bits->packs);
+	assert(loc.pos / 64 < bits->first[loc.pack + 1] - bits->first[loc.pack]);
+	return &bits->words[bits->first[loc.pack] + loc.pos / 64];
+}
+
+static inline bool ph__marks_has(const struct ph__marks *bits, struct ph_loc loc)
+{
+	return (*ph__marks_word(bits, loc) >> (loc.pos % 64) & 1) != 0;
+}
+
+static inline void ph__marks_add(struct ph__marks *bits, struct ph_loc loc)
+{
+	*ph__marks_word(bits, loc) |= (uint64_t)1 << (loc.pos % 64);
+}
+
 /* --- Locations --- */
 
 struct ph__locs {
@@ -55,7 +85,8 @@ struct ph__walk_env {
 	const struct ph_alloc *alloc;
 	const struct ph_limits *limits;
 	struct ph_reader *reader;
-	uint64_t walked; /* objects read or looked up, against walk_objects_max */
+	const struct ph_maps *maps; /* NULL, unless set after init */
+	uint64_t walked;            /* objects read or looked up, against walk_objects_max */
 };
 
 enum ph_status ph__walk_env_init(struct ph__walk_env *env, const struct ph_source *source,
@@ -77,19 +108,69 @@ enum ph_status ph__walk_read(struct ph__walk_env *env, struct ph_loc loc, enum p
 enum ph_status ph__walk_tag(struct ph__walk_env *env, struct ph_loc loc, struct ph_oid *target,
                             enum ph_object_type *type, struct ph_loc *out, uint32_t *budget);
 
+/* --- Maps --- */
+
+/* The map of a pack, or NULL. */
+static inline struct ph_map *ph__walk_map(const struct ph__walk_env *env, uint32_t pack)
+{
+	for (uint32_t i = 0; env->maps != NULL && i < env->maps->count; i++) {
+		if (ph_map_pack(env->maps->maps[i]) == pack) {
+			return env->maps->maps[i];
+		}
+	}
+	return NULL;
+}
+
+/*
+ * The location of what a map names by its pos: an earlier pack may have it too. Counts as finding
+ * it does.
+ */
+enum ph_status ph__walk_place(struct ph__walk_env *env, uint32_t pack, uint32_t pos,
+                              struct ph_loc *out, uint32_t *budget);
+/*
+ * Whether the bitmaps of a pack's map are of use: they tell of copies, too, whose location is in an
+ * earlier pack, so that one must be able to look for those.
+ */
+static inline bool ph__walk_map_reaches(const struct ph__walk_env *env, uint32_t pack)
+{
+	return pack == 0 || env->source->ops->find_in != NULL;
+}
+
+/* Trees of commits without a bitmap that are put off while there are other commits, which may make
+ * them known. With so many, it is their turn. */
+#define PH__WALK_NOTED_MAX 4096u
+
 /* --- Commits --- */
 
 /* A commit as it waits in a queue: what is needed of it, without its text. */
 struct ph__commit {
 	struct ph_loc loc;
 	uint64_t time;
-	struct ph_oid tree;
 	uint32_t parents;
-	struct ph_oid parent[2]; /* when parents <= 2; with more, it is read again */
+	bool mapped; /* known from the map of its pack, not read */
+	union {
+		struct ph_map_commit at;
+		struct {
+			struct ph_oid tree;
+			struct ph_oid
+			        parent[2]; /* when parents <= 2; with more, it is read again */
+		} named;
+	};
 };
 
 enum ph_status ph__commit_read(struct ph__walk_env *env, struct ph_loc loc, struct ph__commit *out,
                                uint32_t *budget);
+enum ph_status ph__commit_tree(struct ph__walk_env *env, const struct ph__commit *commit,
+                               struct ph_oid *out);
+/* Whether the map of its pack can say what it reaches. */
+static inline bool ph__commit_reaches(const struct ph__walk_env *env,
+                                      const struct ph__commit *commit)
+{
+	return commit->mapped && commit->at.bitmap && ph__walk_map_reaches(env, commit->loc.pack);
+}
+/* Adds all that it reaches to a set, by the bitmap it must have. */
+enum ph_status ph__commit_reach(const struct ph__walk_env *env, const struct ph__commit *commit,
+                                struct ph__marks *bits, uint32_t *budget);
 
 /* The parents of a commit, one by one, across calls that run out of budget. */
 struct ph__parents {
@@ -103,9 +184,12 @@ struct ph__parents {
 /* {0} is one without parents. */
 enum ph_status ph__parents_start(struct ph__parents *parents, struct ph__walk_env *env,
                                  const struct ph__commit *commit, uint32_t *budget);
-/* PH_OK or PH_END. */
+/*
+ * The location of the next. PH_END behind the last. *oid is set, too, when it is not there:
+ * PH_ERR_NOT_FOUND; the next call goes on behind it.
+ */
 enum ph_status ph__parents_next(struct ph__parents *parents, struct ph__walk_env *env,
-                                struct ph_oid *out);
+                                struct ph_loc *out, struct ph_oid *oid, uint32_t *budget);
 void ph__parents_stop(struct ph__parents *parents, struct ph__walk_env *env);
 
 /* Latest first; of equal times, the one that was put first. */

@@ -53,27 +53,21 @@ static enum ph_status fail(struct ph_walk *walk, enum ph_status status, const ch
 }
 
 /* In a check of connectivity it is the client's fault, otherwise the store's. */
-static enum ph_status fail_link(struct ph_walk *walk, const char *what, const struct ph_oid *oid)
+enum ph_status ph__walk_fail_link(struct ph_walk *walk, const char *what, const struct ph_oid *oid)
 {
 	return fail(walk, walk->connectivity ? PH_ERR_MISSING : PH_ERR_CORRUPT, what, oid);
 }
 
-static enum ph_status fail_at(struct ph_walk *walk, enum ph_status status, struct ph_loc loc)
+enum ph_status ph__walk_fail_at(struct ph_walk *walk, enum ph_status status, struct ph_loc loc)
 {
 	const struct ph_source *source = walk->env.source;
 	struct ph_entry entry;
 	bool known = source->ops->entry(source, loc, &entry) == PH_OK;
 
 	if (status == PH_ERR_INVALID) {
-		return fail_link(walk, "wrong type", known ? &entry.oid : NULL);
+		return ph__walk_fail_link(walk, "wrong type", known ? &entry.oid : NULL);
 	}
 	return fail(walk, status, ph_status_text(status), known ? &entry.oid : NULL);
-}
-
-/* What is not there, or not what it should be, on the other side's account is just not had. */
-static bool is_link_error(enum ph_status status)
-{
-	return status == PH_ERR_NOT_FOUND || status == PH_ERR_INVALID;
 }
 
 /* Finds what a wanted object refers to. */
@@ -83,7 +77,7 @@ static enum ph_status find_wanted(struct ph_walk *walk, const struct ph_oid *oid
 	enum ph_status status = ph__walk_find(&walk->env, oid, out, budget);
 
 	if (status == PH_ERR_NOT_FOUND) {
-		return fail_link(walk, "missing object", oid);
+		return ph__walk_fail_link(walk, "missing object", oid);
 	}
 	return status == PH_OK ? PH_OK : fail(walk, status, ph_status_text(status), oid);
 }
@@ -118,9 +112,9 @@ static enum ph_status select_item(struct ph_walk *walk, const struct ph__tree_it
 	state = ph__states_at(&walk->states, loc);
 	if ((*state & WALK_TYPE) != 0 && (*state & WALK_TYPE) != type &&
 	    (walk->connectivity || (*state & WALK_HAD) == 0)) {
-		return fail_link(walk, "wrong type", &item->oid);
+		return ph__walk_fail_link(walk, "wrong type", &item->oid);
 	}
-	known = (*state & (WALK_HAD | WALK_SELECTED)) != 0;
+	known = (*state & (WALK_HAD | WALK_SELECTED)) != 0 || ph__walk_known(walk, loc);
 	/* A new tree is read anyway. What is known without a type is a tag. */
 	if (walk->connectivity && (known ? (*state & WALK_TYPE) == 0 : item->type == PH_OBJ_BLOB)) {
 		status = walk->env.source->ops->entry(walk->env.source, loc, &entry);
@@ -128,7 +122,7 @@ static enum ph_status select_item(struct ph_walk *walk, const struct ph__tree_it
 			return fail(walk, status, ph_status_text(status), &item->oid);
 		}
 		if (entry.type != item->type) {
-			return fail_link(walk, "wrong type", &item->oid);
+			return ph__walk_fail_link(walk, "wrong type", &item->oid);
 		}
 	}
 	if (known) {
@@ -147,10 +141,14 @@ static enum ph_status select_item(struct ph_walk *walk, const struct ph__tree_it
 static enum ph_status select_commit(struct ph_walk *walk, const struct ph__commit *commit,
                                     uint32_t *budget)
 {
-	struct ph__tree_item tree = {.oid = commit->tree, .type = PH_OBJ_TREE};
+	struct ph__tree_item tree = {.type = PH_OBJ_TREE};
+	enum ph_status status = ph__commit_tree(&walk->env, commit, &tree.oid);
 
+	if (status != PH_OK) {
+		return ph__walk_fail_at(walk, status, commit->loc);
+	}
 	if (walk->filtering != NULL) {
-		return ph__walk_filter_commit(walk, commit, budget);
+		return ph__walk_filter_commit(walk, commit->loc, &tree, budget);
 	}
 	ph__walk_select(walk, ph__states_at(&walk->states, commit->loc), WALK_COMMIT);
 	return select_item(walk, &tree, budget);
@@ -174,7 +172,7 @@ static enum ph_status mark_item(struct ph_walk *walk, const struct ph__tree_item
 		return PH_ERR_INVALID;
 	}
 	/* An edge's own tree may be marked as had without its contents being so yet. */
-	if ((*state & WALK_HAD) != 0 && (*state & WALK_EDGE) == 0) {
+	if (((*state & WALK_HAD) != 0 && (*state & WALK_EDGE) == 0) || ph__walk_known(walk, loc)) {
 		return PH_OK;
 	}
 	if (item->type == PH_OBJ_TREE) {
@@ -208,16 +206,16 @@ static enum ph_status step_trees(struct ph_walk *walk, uint32_t *budget)
 		return PH_OK;
 	}
 	if (status != PH_OK) {
-		if (marking && is_link_error(status)) {
+		if (marking && ph__walk_is_link_error(status)) {
 			return PH_OK;
 		}
-		return fail_at(walk, status, walk->trees.at);
+		return ph__walk_fail_at(walk, status, walk->trees.at);
 	}
 	status = marking ? mark_item(walk, &item, budget) : select_item(walk, &item, budget);
 	if (status == PH_OK) {
 		ph__trees_done(&walk->trees, &item);
 	}
-	return marking && is_link_error(status) ? PH_OK : status;
+	return marking && ph__walk_is_link_error(status) ? PH_OK : status;
 }
 
 /* --- Roots --- */
@@ -280,16 +278,17 @@ static enum ph_status follow_tag(struct ph_walk *walk, struct ph_loc loc, uint8_
 	enum ph_status status = ph__walk_tag(&walk->env, loc, &oid, &type, &target, budget);
 
 	if (status == PH_ERR_NOT_FOUND) {
-		return colour == WALK_HAD ? PH_OK : fail_link(walk, "missing object", &oid);
+		return colour == WALK_HAD ? PH_OK
+		                          : ph__walk_fail_link(walk, "missing object", &oid);
 	}
 	if (status == PH_OK) {
 		status = source->ops->entry(source, target, &entry);
 	}
 	if (status != PH_OK) {
-		return fail_at(walk, status, loc);
+		return ph__walk_fail_at(walk, status, loc);
 	}
 	if (entry.type != type) {
-		return colour == WALK_HAD ? PH_OK : fail_link(walk, "wrong type", &oid);
+		return colour == WALK_HAD ? PH_OK : ph__walk_fail_link(walk, "wrong type", &oid);
 	}
 	return ph__walk_root(walk, target, colour);
 }
@@ -298,8 +297,11 @@ static enum ph_status follow_root(struct ph_walk *walk, struct ph_loc loc, enum 
                                   uint8_t colour, uint32_t *budget)
 {
 	uint8_t *state = ph__states_at(&walk->states, loc);
-	enum ph_status status;
+	enum ph_status status = ph__walk_map_root(walk, loc, colour);
 
+	if (status != PH_OK) {
+		return status;
+	}
 	if (type == PH_OBJ_TAG) {
 		return follow_tag(walk, loc, colour, budget);
 	}
@@ -314,7 +316,7 @@ static enum ph_status follow_root(struct ph_walk *walk, struct ph_loc loc, enum 
 		*state |= WALK_PASSED;
 	}
 	status = paint(walk, loc, colour, budget);
-	return status == PH_OK ? PH_OK : fail_at(walk, status, loc);
+	return status == PH_OK ? PH_OK : ph__walk_fail_at(walk, status, loc);
 }
 
 static enum ph_status step_roots(struct ph_walk *walk, uint32_t *budget)
@@ -326,7 +328,7 @@ static enum ph_status step_roots(struct ph_walk *walk, uint32_t *budget)
 	uint8_t state;
 
 	if (walk->roots.count == 0) {
-		walk->phase = WALK_PAINT;
+		walk->phase = ph__walk_map_instead(walk) ? WALK_MAPPED : WALK_PAINT;
 		walk->slop = SLOP;
 		return PH_OK;
 	}
@@ -369,24 +371,25 @@ static enum ph_status step_parent(struct ph_walk *walk, uint32_t *budget)
 	struct ph_loc loc;
 	uint8_t *state;
 	bool had = walk->colour == WALK_HAD;
-	enum ph_status status = ph__parents_next(&walk->parents, &walk->env, &oid);
+	enum ph_status status = ph__parents_next(&walk->parents, &walk->env, &loc, &oid, budget);
 
 	if (status == PH_END) {
 		walk->spreading = false;
 		return PH_OK;
 	}
-	status = had ? ph__walk_find(&walk->env, &oid, &loc, budget)
-	             : find_wanted(walk, &oid, &loc, budget);
+	if (status == PH_ERR_NOT_FOUND) {
+		return had ? PH_OK : ph__walk_fail_link(walk, "missing object", &oid);
+	}
 	if (status != PH_OK) {
-		return had && status == PH_ERR_NOT_FOUND ? PH_OK : status;
+		return ph__walk_fail_at(walk, status, walk->parents.commit.loc);
 	}
 	state = ph__states_at(&walk->states, loc);
 	if (had && (*state & WALK_GRAFT) == 0) {
 		*state &= (uint8_t)~WALK_EDGE; /* an ancestor of what is had is not the edge */
 	}
 	status = paint(walk, loc, walk->colour, budget);
-	if (status != PH_OK && !(had && is_link_error(status))) {
-		return fail_at(walk, status, loc);
+	if (status != PH_OK && !(had && ph__walk_is_link_error(status))) {
+		return ph__walk_fail_at(walk, status, loc);
 	}
 	return PH_OK;
 }
@@ -403,6 +406,10 @@ static enum ph_status step_paint(struct ph_walk *walk, uint32_t *budget)
 	if (painted(walk, ph__queue_peek(&walk->queue))) {
 		ph__queue_release(&walk->queue, walk->env.alloc);
 		walk->phase = walk->open > 0 && walk->haves ? WALK_EDGES : WALK_SELECT;
+		return PH_OK;
+	}
+	if (ph__walk_map_instead(walk)) {
+		walk->phase = WALK_MAPPED;
 		return PH_OK;
 	}
 	ph__queue_take(&walk->queue, &commit);
@@ -456,13 +463,21 @@ static enum ph_status mark_edge(struct ph_walk *walk, struct ph_loc loc, uint32_
 		*state &= (uint8_t)~WALK_EDGE;
 		return ph__trees_add(&walk->trees, &walk->env, loc);
 	}
-	status = ph__commit_read(&walk->env, loc, &commit, budget);
-	if (status != PH_OK) {
-		return fail_at(walk, status, loc);
+	if (ph__walk_known(walk, loc)) {
+		return PH_OK;
 	}
-	tree.oid = commit.tree;
+	status = ph__commit_read(&walk->env, loc, &commit, budget);
+	if (status == PH_OK) {
+		status = ph__commit_tree(&walk->env, &commit, &tree.oid);
+	}
+	if (status != PH_OK) {
+		return ph__walk_fail_at(walk, status, loc);
+	}
 	status = mark_item(walk, &tree, budget);
-	return is_link_error(status) ? PH_OK : status;
+	if (status != PH_OK) {
+		return ph__walk_is_link_error(status) ? PH_OK : status;
+	}
+	return ph__walk_chain_start(walk, loc);
 }
 
 static enum ph_status step_edges(struct ph_walk *walk, uint32_t *budget)
@@ -470,6 +485,9 @@ static enum ph_status step_edges(struct ph_walk *walk, uint32_t *budget)
 	struct ph_loc loc;
 	enum ph_status status;
 
+	if (walk->maps.chain_left > 0) {
+		return ph__walk_chain_step(walk, budget);
+	}
 	if (ph__trees_busy(&walk->trees)) {
 		return step_trees(walk, budget);
 	}
@@ -510,13 +528,18 @@ static enum ph_status select_root(struct ph_walk *walk, struct ph_loc loc, uint3
 	if ((*state & WALK_SELECTED) != 0) {
 		return PH_OK;
 	}
+	/* A clock ran wrong; or it was named. A filtered client may lack what it reaches. */
+	if (ph__walk_known(walk, loc) &&
+	    ((*state & WALK_TYPE) == WALK_COMMIT || walk->filter.kind == PH_FILTER_NONE)) {
+		return PH_OK;
+	}
 	if ((*state & WALK_TYPE) == WALK_COMMIT) {
 		if (!walk->haves) {
 			return PH_OK; /* the filter kept it back when its turn came */
 		}
 		status = ph__commit_read(&walk->env, loc, &commit, budget);
 		return status == PH_OK ? select_commit(walk, &commit, budget)
-		                       : fail_at(walk, status, loc);
+		                       : ph__walk_fail_at(walk, status, loc);
 	}
 	if ((*state & WALK_TYPE) == WALK_TREE && walk->filtering == NULL) {
 		status = ph__trees_add(&walk->trees, &walk->env, loc);
@@ -536,7 +559,7 @@ static enum ph_status step_select(struct ph_walk *walk, uint32_t *budget)
 	ph_budget_spend(budget, 1);
 	status = ph__states_scan(&walk->states, WALK_WANTED, &walk->scan);
 	if (status == PH_END) {
-		walk->phase = WALK_DONE;
+		walk->phase = WALK_RESULT;
 		return PH_OK;
 	}
 	if (status != PH_OK) {
@@ -560,6 +583,10 @@ enum ph_status ph__walk_step(struct ph_walk *walk, uint32_t *budget)
 		return step_edges(walk, budget);
 	case WALK_SELECT:
 		return is_busy(walk) ? step_trees(walk, budget) : step_select(walk, budget);
+	case WALK_MAPPED:
+		return ph__walk_map_step(walk, budget);
+	case WALK_RESULT:
+		return ph__walk_result_step(walk, budget);
 	case WALK_DONE:
 	case WALK_FAILED:
 		break;

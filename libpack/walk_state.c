@@ -88,6 +88,41 @@ enum ph_status ph__states_scan(const struct ph__states *states, uint8_t mask, st
 	return PH_END;
 }
 
+enum ph_status ph__marks_init(struct ph__marks *bits, const struct ph_source *source,
+                              const struct ph_alloc *alloc)
+{
+	uint32_t packs = source->ops->packs(source);
+	size_t total = 0;
+
+	*bits = (struct ph__marks){.packs = packs};
+	bits->first = ph_mem_zalloc(alloc, (size_t)packs + 1, sizeof *bits->first);
+	if (bits->first == NULL) {
+		return PH_ERR_NOMEM;
+	}
+	for (uint32_t i = 0; i < packs; i++) {
+		uint32_t entries;
+		uint64_t bytes;
+
+		source->ops->pack_size(source, i, &entries, &bytes);
+		bits->first[i] = total;
+		total += ph_map_words(entries);
+	}
+	bits->first[packs] = total;
+	bits->words = ph_mem_zalloc(alloc, total == 0 ? 1 : total, sizeof *bits->words);
+	if (bits->words == NULL) {
+		ph__marks_release(bits, alloc);
+		return PH_ERR_NOMEM;
+	}
+	return PH_OK;
+}
+
+void ph__marks_release(struct ph__marks *bits, const struct ph_alloc *alloc)
+{
+	ph_mem_free(alloc, bits->first);
+	ph_mem_free(alloc, bits->words);
+	*bits = (struct ph__marks){0};
+}
+
 enum ph_status ph__locs_push(struct ph__locs *locs, const struct ph_alloc *alloc, struct ph_loc loc)
 {
 	if (locs->count == locs->capacity) {
@@ -139,6 +174,30 @@ enum ph_status ph__walk_find(struct ph__walk_env *env, const struct ph_oid *oid,
 	enum ph_status status = count_one(env, budget);
 
 	return status == PH_OK ? env->source->ops->find(env->source, oid, out) : status;
+}
+
+enum ph_status ph__walk_place(struct ph__walk_env *env, uint32_t pack, uint32_t pos,
+                              struct ph_loc *out, uint32_t *budget)
+{
+	const struct ph_source *source = env->source;
+	struct ph_entry entry;
+	uint32_t entries;
+	uint64_t bytes;
+	enum ph_status status = count_one(env, budget);
+
+	source->ops->pack_size(source, pack, &entries, &bytes);
+	if (status != PH_OK || pos >= entries) {
+		return status != PH_OK ? status : PH_ERR_CORRUPT;
+	}
+	if (pack == 0) {
+		*out = (struct ph_loc){pack, pos};
+		return PH_OK;
+	}
+	status = source->ops->entry(source, (struct ph_loc){pack, pos}, &entry);
+	if (status == PH_OK) {
+		status = source->ops->find(source, &entry.oid, out);
+	}
+	return status == PH_ERR_NOT_FOUND ? PH_ERR_CORRUPT : status;
 }
 
 enum ph_status ph__walk_read(struct ph__walk_env *env, struct ph_loc loc, enum ph_object_type type,

@@ -24,8 +24,9 @@ void history_init(struct history *h, enum ph_hash_algo algo)
 	memset(h, 0, sizeof *h);
 	h->algo = algo;
 	ph_limits_init(&h->limits);
-	ph_test_pack_init(&h->packs[0], algo);
-	ph_test_pack_init(&h->packs[1], algo);
+	for (int i = 0; i < 3; i++) {
+		ph_test_pack_init(&h->packs[i], algo);
+	}
 }
 
 void history_release(struct history *h)
@@ -39,8 +40,9 @@ void history_release(struct history *h)
 	if (h->sealed) {
 		ph_test_source_release(&h->source);
 	}
-	ph_test_pack_release(&h->packs[0]);
-	ph_test_pack_release(&h->packs[1]);
+	for (int i = 0; i < 3; i++) {
+		ph_test_pack_release(&h->packs[i]);
+	}
 }
 
 uint32_t history_find(const struct history *h, const struct ph_oid *oid)
@@ -301,6 +303,47 @@ void history_seal(struct history *h, struct ph_test_rng *rng)
 	}
 	ph_test_buf_release(&scratch);
 	ph_test_source_init(&h->source, h->packs, 2);
+	h->sealed = true;
+}
+
+void history_seal_closed(struct history *h, struct ph_test_rng *rng, bool closed[3])
+{
+	struct ph_test_buf scratch = {0};
+	bool *in[3], *placed = calloc(h->count, sizeof *placed);
+	uint32_t open = ph_test_rng_below(rng, 3);
+
+	assert_non_null(placed);
+	for (uint32_t p = 0; p < 3; p++) {
+		in[p] = calloc(h->count, sizeof *in[p]);
+		assert_non_null(in[p]);
+		closed[p] = p != open && ph_test_rng_below(rng, 4) > 0;
+		for (uint32_t i = ph_test_rng_below(rng, 5); i > 0 && closed[p]; i--) {
+			uint32_t back = ph_test_rng_below(rng, h->commit_count);
+
+			back = ph_test_rng_below(rng, back + 1);
+			history_closure(h, h->commits[h->commit_count - 1 - back], NULL, in[p]);
+			history_closure(h, ph_test_rng_below(rng, h->count), NULL, in[p]);
+		}
+		for (uint32_t i = 0; i < h->count; i++) {
+			placed[i] = placed[i] || in[p][i];
+		}
+	}
+	for (uint32_t i = 0; i < h->count; i++) {
+		for (uint32_t p = 0; p < 3; p++) {
+			bool rest = !closed[p] && (!placed[i] || ph_test_rng_below(rng, 8) == 0);
+
+			if (in[p][i] || rest) {
+				put(&h->packs[p], &h->nodes[i], &scratch);
+				placed[i] = true;
+			}
+		}
+	}
+	for (uint32_t p = 0; p < 3; p++) {
+		free(in[p]);
+	}
+	free(placed);
+	ph_test_buf_release(&scratch);
+	ph_test_source_init(&h->source, h->packs, 3);
 	h->sealed = true;
 }
 

@@ -27,7 +27,7 @@ struct history {
 	uint32_t count, capacity;
 	uint32_t *commits; /* oldest first */
 	uint32_t commit_count;
-	struct ph_test_pack packs[2];
+	struct ph_test_pack packs[3];
 	struct ph_test_source source; /* pass &h.source.set.source */
 	struct ph_limits limits;
 	bool sealed;
@@ -53,6 +53,11 @@ void history_random(struct history *h, struct ph_test_rng *rng, uint32_t commits
 
 /* Writes the packs: each node into one of two, at random, some into both. */
 void history_seal(struct history *h, struct ph_test_rng *rng);
+/*
+ * Writes three packs, so that closed[i] of them hold all that what they hold links to; what is in
+ * none of those is in the others, and copies are here and there. None is left out.
+ */
+void history_seal_closed(struct history *h, struct ph_test_rng *rng, bool closed[3]);
 
 /* Where a node is; fails the test when it is nowhere. */
 struct ph_loc history_loc(const struct history *h, uint32_t node);

@@ -43,6 +43,24 @@ static void limits_have_defaults(void **state)
 	assert_int_equal(limits.keepalive_ms, 5000);
 }
 
+static void limits_are_set_by_name(void **state)
+{
+	struct ph_limits limits, before;
+
+	(void)state;
+	ph_limits_init(&limits);
+	assert_int_equal(ph_limits_set(&limits, "haves_max=", 9, 7), PH_OK);
+	assert_int_equal(limits.haves_max, 7);
+	assert_int_equal(ph_limits_set(&limits, "pack_bytes_max", 14, (uint64_t)1 << 50), PH_OK);
+	assert_true(limits.pack_bytes_max == (uint64_t)1 << 50);
+	before = limits;
+	assert_int_equal(ph_limits_set(&limits, "haves_max", 9, (uint64_t)1 << 32), PH_ERR_LIMIT);
+	assert_int_equal(ph_limits_set(&limits, "haves_ma", 8, 1), PH_ERR_NOT_FOUND);
+	assert_int_equal(ph_limits_set(&limits, "haves_max", 10, 1), PH_ERR_NOT_FOUND);
+	assert_int_equal(ph_limits_set(&limits, "", 0, 1), PH_ERR_NOT_FOUND);
+	assert_memory_equal(&limits, &before, sizeof(limits));
+}
+
 static void memory_products_are_checked(void **state)
 {
 	struct ph_test_alloc memory;
@@ -176,6 +194,7 @@ int main(void)
 	        cmocka_unit_test(statuses_have_names_and_texts),
 	        cmocka_unit_test(statuses_keep_their_signs),
 	        cmocka_unit_test(limits_have_defaults),
+	        cmocka_unit_test(limits_are_set_by_name),
 	        cmocka_unit_test(memory_products_are_checked),
 	        cmocka_unit_test(strings_are_copied),
 	        cmocka_unit_test(libc_allocator_works),

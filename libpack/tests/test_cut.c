@@ -13,7 +13,7 @@ static struct ph_cut *cut_new(const struct history *h)
 {
 	struct ph_cut *cut;
 
-	assert_int_equal(ph_cut_new(&cut, &h->source.set.source, ph_alloc_libc(), &h->limits),
+	assert_int_equal(ph_cut_new(&cut, &h->source.set.source, ph_alloc_libc(), &h->limits, NULL),
 	                 PH_OK);
 	return cut;
 }
@@ -239,7 +239,7 @@ static enum ph_status scenario(const struct history *h, const struct ph_alloc *a
 {
 	struct ph_cut *cut;
 	bool known;
-	enum ph_status status = ph_cut_new(&cut, &h->source.set.source, alloc, &h->limits);
+	enum ph_status status = ph_cut_new(&cut, &h->source.set.source, alloc, &h->limits, NULL);
 
 	if (status != PH_OK) {
 		return status;

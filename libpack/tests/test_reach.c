@@ -19,7 +19,8 @@ static enum ph_status ask_with(const struct history *h, const struct query *quer
                                const struct ph_alloc *alloc, struct ph_oid *missing)
 {
 	struct ph_reach *reach;
-	enum ph_status status = ph_reach_new(&reach, &h->source.set.source, alloc, &h->limits);
+	enum ph_status status =
+	        ph_reach_new(&reach, &h->source.set.source, alloc, &h->limits, NULL);
 
 	if (status != PH_OK) {
 		return status;
@@ -129,8 +130,9 @@ static void unknown_objects(void **state)
 	history_init(&h, PH_HASH_SHA1);
 	blob = history_blob(&h, 1);
 	history_seal(&h, NULL);
-	assert_int_equal(ph_reach_new(&reach, &h.source.set.source, ph_alloc_libc(), &h.limits),
-	                 PH_OK);
+	assert_int_equal(
+	        ph_reach_new(&reach, &h.source.set.source, ph_alloc_libc(), &h.limits, NULL),
+	        PH_OK);
 	assert_int_equal(ph_reach_tip(reach, &unknown), PH_OK);
 	assert_int_equal(ph_reach_target(reach, &unknown), PH_ERR_NOT_FOUND);
 	assert_int_equal(ph_reach_run(reach, &budget, &missing), PH_OK);
@@ -228,9 +230,9 @@ static void tells_of_each(void **state)
 		reached = calloc(h.count, sizeof *reached);
 		assert_non_null(reached);
 		history_closure(&h, tip, NULL, reached);
-		assert_int_equal(
-		        ph_reach_new(&reach, &h.source.set.source, ph_alloc_libc(), &h.limits),
-		        PH_OK);
+		assert_int_equal(ph_reach_new(&reach, &h.source.set.source, ph_alloc_libc(),
+		                              &h.limits, NULL),
+		                 PH_OK);
 		assert_int_equal(ph_reach_tip(reach, &h.nodes[tip].oid), PH_OK);
 		for (uint32_t i = 0; i < h.count; i++) {
 			assert_int_equal(ph_reach_target(reach, &h.nodes[i].oid), PH_OK);

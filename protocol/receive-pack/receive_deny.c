@@ -33,8 +33,8 @@ void ph__receive_deny_release(struct receive *r)
 static enum ph_status begin_forward(struct receive *r, const struct receive_command *c)
 {
 	const struct ph_service *service = &r->session.service;
-	enum ph_status status =
-	        ph_reach_new(&r->forward, ph_txn_source(r->txn), service->alloc, service->limits);
+	enum ph_status status = ph_reach_new(&r->forward, ph_txn_source(r->txn), service->alloc,
+	                                     service->limits, NULL);
 
 	if (status == PH_OK)
 		status = ph_reach_target(r->forward, &c->old_oid);

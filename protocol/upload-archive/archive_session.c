@@ -126,8 +126,10 @@ static uint64_t objects_of(const struct ph_source *source)
 
 static void spoke(struct ph__archive_session *ar)
 {
-	uint64_t keepalive = (uint64_t)ar->config.upload_keepalive_s * 1000;
+	uint64_t keepalive = ar->session.service.limits->keepalive_ms;
 
+	if (ar->config.upload_keepalive_s != PH_CONFIG_UNSET)
+		keepalive = (uint64_t)ar->config.upload_keepalive_s * 1000;
 	ar->session.deadline_ms = PH_NO_DEADLINE;
 	if (keepalive && ar->session.now_ms < PH_NO_DEADLINE - keepalive)
 		ar->session.deadline_ms = ar->session.now_ms + keepalive;
@@ -135,7 +137,6 @@ static void spoke(struct ph__archive_session *ar)
 
 static void end_packet(struct ph__archive_session *ar)
 {
-	ph__session_hold(&ar->session, PH_STREAM_OUT, 0);
 	ph__out_band_end(&ar->session, PH_BAND_DATA, ar->filled);
 	ar->sent += ar->filled;
 	ar->filled = 0;
@@ -506,7 +507,7 @@ static enum ph_status fill(struct ph__archive_session *ar, uint32_t *budget)
 	ar->filled += used;
 	if (ar->filled == max || status == PH_END)
 		end_packet(ar);
-	else if (status >= 0)
+	else if (status >= 0 && ar->filled)
 		/* The five bytes of the packet's header stand in front. */
 		ph__session_hold(session, PH_STREAM_OUT, ar->filled + 5);
 	return status;
@@ -580,7 +581,6 @@ static enum ph_step say_failure(struct ph__archive_session *ar)
 	session->deadline_ms = PH_NO_DEADLINE;
 	if (ar->filled)
 		end_packet(ar);
-	ph__session_hold(session, PH_STREAM_OUT, 0);
 	if (!tell(ar) || !ph__out_ready(session))
 		return PH_STEP_OUTPUT;
 	for (char *at = ar->why; *at; at++)

@@ -80,6 +80,8 @@ static bool too_long(struct ph__format *format, const struct ph__text *out, size
 /* An item between its paddings. Colours, which give nothing, may stand in front of it. */
 static size_t padded_item(struct ph__format *format, struct ph__text *out, const char *at)
 {
+	/* The item may be another padding, which is for the one behind it, but for its width. */
+	int64_t padding = format->padding;
 	struct ph__text item;
 	size_t total = 0;
 	bool colour;
@@ -96,7 +98,7 @@ static size_t padded_item(struct ph__format *format, struct ph__text *out, const
 		total++;
 	} while (format->status == PH_OK);
 	if (format->status == PH_OK)
-		format->status = ph__subst_pad(format, out, &item);
+		format->status = ph__subst_pad(format, out, &item, padding);
 	format->flush = PH__FLUSH_NONE;
 	ph__text_release(&item);
 	return total;

@@ -81,8 +81,8 @@ void ph__subst_rewrap(struct ph__format *format, struct ph__text *out, uint32_t 
 /* Puts what was added since a place into columns. */
 PH_MUST_CHECK enum ph_status ph__subst_wrap(struct ph__text *out, size_t from, uint32_t width,
                                             uint32_t indent1, uint32_t indent2);
-/* Adds an item with its padding. */
+/* Adds an item with a padding: so many columns, or negative: up to that column. */
 PH_MUST_CHECK enum ph_status ph__subst_pad(struct ph__format *format, struct ph__text *out,
-                                           struct ph__text *item);
+                                           struct ph__text *item, int64_t padding);
 
 #endif

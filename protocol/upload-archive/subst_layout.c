@@ -241,9 +241,10 @@ static int64_t occupied(const struct ph__text *out)
 	return (int64_t)ph__utf8_width(ph__text_bytes(out) + at, out->len - at);
 }
 
-enum ph_status ph__subst_pad(struct ph__format *format, struct ph__text *out, struct ph__text *item)
+enum ph_status ph__subst_pad(struct ph__format *format, struct ph__text *out, struct ph__text *item,
+                             int64_t padding)
 {
-	int64_t padding = format->padding, width, before = 0, blanks;
+	int64_t width, before = 0, blanks;
 	enum ph_status status;
 
 	if (padding < 0)

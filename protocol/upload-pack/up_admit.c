@@ -34,14 +34,17 @@ static uint64_t reckon(const struct ph__up *up)
 {
 	const struct ph_limits *limits = up->session.service.limits;
 	const struct ph__up_request *request = &up->request;
-	uint64_t objects =
-	        objects_of(ph_snapshot_source(up->tips_now && up->now ? up->now : up->seen));
+	const struct ph_source *source =
+	        ph_snapshot_source(up->tips_now && up->now ? up->now : up->seen);
+	uint64_t objects = objects_of(source);
+	uint64_t maps = source->ops->packs(source);
 	/* A boundary that opens makes its parents wants. */
 	uint64_t tips = (uint64_t)request->wants.count + request->haves.count +
 	                request->nots.count + 3 * (uint64_t)request->shallows.count;
 	uint64_t work = larger(ph_footprint_walk(limits, objects, tips),
 	                       ph_footprint_pack_out(limits, objects));
 
+	maps = maps < PH__UP_MAPS_MAX ? maps : PH__UP_MAPS_MAX;
 	if (request->filter.count)
 		work += ph_footprint_filter(limits, objects, &request->filter);
 	if (up->version < 2 || request->haves.count)
@@ -53,7 +56,7 @@ static uint64_t reckon(const struct ph__up *up)
 	if (ph__up_deepens(request) || request->shallows.count)
 		work = larger(work, ph_footprint_depth(limits, objects, tips)) + objects;
 	return PH_ADMISSION_SESSION_BYTES + PH_ADMISSION_OUTSIDE_BYTES + tips * PH__UP_TIP_BYTES +
-	       work;
+	       maps * ph_footprint_map_reader() + work;
 }
 
 enum ph_step ph__up_admit_then(struct ph__up *up, enum ph__up_state state)

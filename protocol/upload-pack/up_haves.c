@@ -247,7 +247,8 @@ static enum ph_status cut_feed(struct ph__up *up, uint32_t *budget)
 
 	if (!up->cut) {
 		up->cut_wants = up->cut_opened = up->cut_haves = 0;
-		status = ph_cut_new(&up->cut, up->source, service->alloc, service->limits);
+		status = ph_cut_new(&up->cut, up->source, service->alloc, service->limits,
+		                    &up->maps.maps);
 	}
 	if (status == PH_OK)
 		status = cut_give(up, &request->wants, &up->cut_wants, budget);
@@ -270,8 +271,12 @@ enum ph_step ph__up_cut(struct ph__up *up, uint32_t *budget)
 		status = ph_cut_run(up->cut, budget, &ready);
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
-	if (status != PH_OK)
-		return negotiation_failed(up, status);
+	if (status != PH_OK) {
+		ph_cut_free(up->cut);
+		up->cut = NULL;
+		return ph__up_maps_blamed(up, status) ? PH_STEP_AGAIN
+		                                      : negotiation_failed(up, status);
+	}
 	if (up->version == 2)
 		return acks_end(up, ready);
 	if (up->cut_at_flush)

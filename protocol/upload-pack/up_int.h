@@ -20,10 +20,10 @@
  *
  * Files: upload_pack.c dispatch and failing; up_input.c packets and object ids in; up_v0.c and
  * up_v2.c requests; up_refs.c ls-refs; up_want_refs.c wants by name; up_wants.c what may be had;
- * up_admit.c memory; up_filter.c patterns of filters; up_names.c refs by short names; up_haves.c
- * negotiation; up_known.c what counts as had where refs are hidden; up_shallow.c depth; up_whole.c
- * answers without a walk; up_pack.c the answer; up_uris.c what comes from elsewhere; up_objects.c
- * and up_bundles.c the commands object-info and bundle-uri.
+ * up_admit.c memory; up_maps.c maps of packs; up_filter.c patterns of filters; up_names.c refs by
+ * short names; up_haves.c negotiation; up_known.c what counts as had where refs are hidden;
+ * up_shallow.c depth; up_whole.c answers without a walk; up_pack.c the answer; up_uris.c what comes
+ * from elsewhere; up_objects.c and up_bundles.c the commands object-info and bundle-uri.
  */
 #ifndef PACKHORSE_UP_INT_H
 #define PACKHORSE_UP_INT_H
@@ -100,6 +100,10 @@ enum ph__up_state {
 
 /* What an id takes that the client names: in a set with its slots, half of them empty. */
 #define PH__UP_TIP_BYTES 128u
+
+/* Packs whose maps are used: a repository has one or two that are worth it, and each is looked for
+ * in this list at every commit. */
+#define PH__UP_MAPS_MAX 8u
 
 /* How failing says so; see ph__up_fail. */
 enum ph__up_say { PH__SAY_STDERR, PH__SAY_ERR, PH__SAY_BAND };
@@ -178,6 +182,13 @@ struct ph__up_request {
 	bool algo_said;         /* by the client, in so many words */
 };
 
+/* The maps of a snapshot's packs. */
+struct ph__up_maps {
+	const struct ph_snapshot *of; /* NULL: none were looked for */
+	struct ph_map *list[PH__UP_MAPS_MAX];
+	struct ph_maps maps; /* for libpack */
+};
+
 /* The sparse:oid that is being looked up. */
 struct ph__up_sparse {
 	const char *path; /* what is left of its name; NULL before it has begun */
@@ -202,6 +213,7 @@ struct ph__up {
 	struct ph_snapshot *now;  /* of this request, when seen does not have all wants */
 	struct ph_snapshot *use;  /* one of the two; not held by itself */
 	const struct ph_source *source;
+	struct ph__up_maps maps;
 
 	struct ph__advert advert;
 	struct ph__up_request request;
@@ -275,6 +287,18 @@ enum ph_step ph__up_admit_then(struct ph__up *up, enum ph__up_state state);
 
 /* Notes the client's own id of this session, for the log. */
 void ph__up_session_id(struct ph__up *up, const char *text, size_t len);
+
+/* ---- up_maps.c ---- */
+
+/* Has the maps of this snapshot ready; those that cannot be read are done without. */
+enum ph_status ph__up_maps_open(struct ph__up *up, struct ph_snapshot *snapshot);
+/* Before their snapshot goes, and after what uses them. */
+void ph__up_maps_close(struct ph__up *up);
+/*
+ * Whether what failed with this status, and is freed already, is to be done anew without maps: they
+ * may be what is damaged. From then on this snapshot has none.
+ */
+bool ph__up_maps_blamed(struct ph__up *up, enum ph_status status);
 
 /* ---- up_input.c ---- */
 

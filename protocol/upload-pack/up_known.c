@@ -61,7 +61,8 @@ enum ph_step ph__up_known_tips(struct ph__up *up, uint32_t *budget)
 	enum ph_status status = PH_OK;
 
 	if (!up->known)
-		status = ph_reach_new(&up->known, up->source, service->alloc, service->limits);
+		status = ph_reach_new(&up->known, up->source, service->alloc, service->limits,
+		                      &up->maps.maps);
 	while (status == PH_OK && *budget > 0) {
 		if (up->cursor < wants->count) {
 			status = ph_reach_tip(up->known, &wants->oids[up->cursor++]);
@@ -112,9 +113,12 @@ enum ph_step ph__up_known(struct ph__up *up, uint32_t *budget)
 
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
-	if (status != PH_OK && status != PH_ERR_NOT_FOUND)
-		return known_failed(up, status);
-	return known_end(up);
+	if (status == PH_OK || status == PH_ERR_NOT_FOUND)
+		return known_end(up);
+	ph_reach_free(up->known);
+	up->known = NULL;
+	return ph__up_maps_blamed(up, status) ? ph__up_go(up, PH__UP_KNOWN_TIPS)
+	                                      : known_failed(up, status);
 }
 
 enum ph_status ph__up_find(struct ph__up *up, const struct ph_oid *oid, struct ph_loc *loc)

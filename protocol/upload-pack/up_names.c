@@ -12,20 +12,15 @@
 static enum ph_status look_up(struct ph__up *up, struct ph_snapshot *snapshot, const char *name,
                               struct ph_oid *out)
 {
-	const struct ph_config_list *hidden = &up->config.hide_upload;
 	char target[PH_REF_NAME_MAX + 1];
 	struct ph_ref ref;
-	enum ph_status status;
+	enum ph_status status =
+	        ph__visible_resolve(snapshot, &up->config.hide_upload, name, &ref, target);
 
-	if (ph_config_hidden(hidden, name))
-		return PH_ERR_NOT_FOUND;
-	status = ph_snapshot_resolve(snapshot, name, &ref, target);
-	if (status == PH_OK && ph_config_hidden(hidden, target))
-		return PH_ERR_NOT_FOUND;
 	if (status == PH_OK)
 		*out = ref.oid;
 	/* More links than are followed lead nowhere. */
-	return status == PH_ERR_LIMIT ? PH_ERR_NOT_FOUND : status;
+	return status == PH_ERR_LIMIT || status == PH_ERR_DENIED ? PH_ERR_NOT_FOUND : status;
 }
 
 enum ph_status ph__up_name(struct ph__up *up, struct ph_snapshot *snapshot, const char *text,

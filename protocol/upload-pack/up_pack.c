@@ -85,6 +85,7 @@ enum ph_step ph__up_walk_begin(struct ph__up *up)
 	        .alloc = service->alloc,
 	        .limits = service->limits,
 	        .filter = up->request.filter,
+	        .maps = &up->maps.maps,
 	};
 	enum ph_status status = ph_walk_new(&up->walk, &options);
 
@@ -192,8 +193,13 @@ enum ph_step ph__up_walk(struct ph__up *up, uint32_t *budget)
 	status = ph_walk_run(up->walk, budget);
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
-	if (status != PH_OK)
-		return pack_failed(up, status);
+	if (status != PH_OK) {
+		ph_walk_free(up->walk);
+		up->walk = NULL;
+		up->depth_cursor = 0;
+		return ph__up_maps_blamed(up, status) ? ph__up_walk_begin(up)
+		                                      : pack_failed(up, status);
+	}
 	return up->request.include_tag ? ph__up_go(up, PH__UP_TAGS) : selected(up);
 }
 

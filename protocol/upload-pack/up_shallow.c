@@ -95,6 +95,7 @@ static enum ph_status depth_new(struct ph__up *up)
 	        .depth = request->depth,
 	        .relative = request->deepen_relative && request->depth < PH_DEPTH_INFINITE,
 	        .since = request->since,
+	        .maps = &up->maps.maps,
 	};
 	const struct ph_oid *own;
 	uint32_t count = own_boundary(up, &own);
@@ -172,8 +173,12 @@ enum ph_step ph__up_depth_run(struct ph__up *up, uint32_t *budget)
 		return PH_STEP_AGAIN;
 	if (status == PH_ERR_NOT_FOUND)
 		return ph__up_fail(up, PH__SAY_ERR, "no commits selected for shallow requests");
-	if (status != PH_OK)
-		return shallow_failed(up, status);
+	if (status != PH_OK) {
+		ph_depth_free(up->depth);
+		up->depth = NULL;
+		return ph__up_maps_blamed(up, status) ? ph__up_go(up, PH__UP_DEPTH)
+		                                      : shallow_failed(up, status);
+	}
 	return ph__up_go(up, PH__UP_SHALLOW_LINES);
 }
 

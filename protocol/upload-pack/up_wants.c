@@ -274,8 +274,10 @@ enum ph_step ph__up_reach_tips(struct ph__up *up, uint32_t *budget)
 	enum ph_step step;
 
 	if (!up->reach)
+		status = ph__up_maps_open(up, up->now);
+	if (status == PH_OK && !up->reach)
 		status = ph_reach_new(&up->reach, ph_snapshot_source(up->now), service->alloc,
-		                      service->limits);
+		                      service->limits, &up->maps.maps);
 	if (status != PH_OK)
 		return reach_fail(up, status);
 	step = reach_targets(up, budget);
@@ -310,10 +312,11 @@ enum ph_step ph__up_reach(struct ph__up *up, uint32_t *budget)
 		return ph__up_go(up, PH__UP_OBJECT_LINES);
 	if (status == PH_ERR_NOT_FOUND)
 		return unreachable(up, &missing);
-	if (status != PH_OK)
-		return reach_fail(up, status);
 	ph_reach_free(up->reach);
 	up->reach = NULL;
+	if (status != PH_OK)
+		return ph__up_maps_blamed(up, status) ? ph__up_go(up, PH__UP_REACH_TIPS)
+		                                      : reach_fail(up, status);
 	return choose(up, up->now);
 }
 
@@ -324,12 +327,12 @@ enum ph_step ph__up_reach(struct ph__up *up, uint32_t *budget)
 enum ph_step ph__up_chosen(struct ph__up *up, uint32_t *budget)
 {
 	const struct ph__oid_set *wants = &up->request.wants;
+	enum ph_status status;
 
 	for (; up->cursor<wants->count && * budget> 0; up->cursor++) {
 		struct ph_loc loc;
-		enum ph_status status =
-		        up->source->ops->find(up->source, &wants->oids[up->cursor], &loc);
 
+		status = up->source->ops->find(up->source, &wants->oids[up->cursor], &loc);
 		ph_budget_spend(budget, 1);
 		if (status == PH_ERR_NOT_FOUND)
 			return not_our_ref(up, &wants->oids[up->cursor]);
@@ -338,5 +341,8 @@ enum ph_step ph__up_chosen(struct ph__up *up, uint32_t *budget)
 	}
 	if (up->cursor < wants->count)
 		return PH_STEP_AGAIN;
+	status = ph__up_maps_open(up, up->use);
+	if (status != PH_OK)
+		return reach_fail(up, status);
 	return ph__up_filter_begin(up);
 }

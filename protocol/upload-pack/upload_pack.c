@@ -20,6 +20,7 @@ static void clear_work(struct ph__up *up)
 	ph_reach_free(up->reach);
 	ph_reader_free(up->reader);
 	ph_ref_iter_free(up->iter);
+	ph__up_maps_close(up);
 	ph_snapshot_release(up->now);
 	up->pack = NULL;
 	up->walk = NULL;

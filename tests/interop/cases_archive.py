@@ -167,16 +167,21 @@ def gunzip(data):
     return zlib.decompress(data, 31)
 
 
+def same_bytes(ours, theirs, what):
+    if ours == theirs:
+        return
+    where = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), min(len(ours), len(theirs)))
+    where = max(0, where - 60)
+    check(False, "%s: %d and %d bytes, different from byte %d on: %r, not %r" % (
+        what, len(ours), len(theirs), where + 60, ours[where:where + 200], theirs[where:where + 200]))
+
+
 def same_archive(world, path, url, *args, unpack=None):
     ours = world.git("archive", "--remote=" + url, *args).out
     theirs = world.git("archive", *args, cwd=path).out
     if unpack:
         ours, theirs = unpack(ours), unpack(theirs)
-    if ours != theirs:
-        where = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), min(len(ours), len(theirs)))
-        check(False, "%s: %d and %d bytes, different from byte %d on: %r, not %r" % (
-            args, len(ours), len(theirs), where, ours[max(0, where - 60):where + 100],
-            theirs[max(0, where - 60):where + 100]))
+    same_bytes(ours, theirs, args)
     return ours
 
 
@@ -341,4 +346,98 @@ def archive_garbage(world):
     server.stop()
 
 
-CASES = [archive_tar, archive_zip, archive_told, archive_refused, archive_garbage]
+def archive_random(world):
+    """Random trees, attributes, formats and paths give what git gives. PH_TEST_SEED chooses, PH_TEST_ROUNDS how many."""
+    seed = int(os.environ.get("PH_TEST_SEED", "1"))
+    server = world.serve("mem")
+    for n in range(int(os.environ.get("PH_TEST_ROUNDS", "6"))):
+        rng = random.Random(seed * 1000 + n)
+        path, refs = random_trees(world, rng, "random-%d" % n), []
+        world.git("push", "-q", "--mirror", server.url("random-%d" % n), cwd=path)
+        head = world.git("ls-remote", "--symref", server.url("random-%d" % n), "HEAD").text.split()[1]
+        world.git("symbolic-ref", "HEAD", head, cwd=path)
+        for ref in world.refs(path):
+            name = ref.split(" ")[1]
+            args = [rng.choice([name, name.replace("refs/heads/", "")])]
+            if rng.random() < 0.5:
+                args += [pattern(rng) for _ in range(rng.randrange(1, 3))]
+            if rng.random() < 0.3:
+                args = ["--prefix=" + pattern(rng), *args]
+            if rng.random() < 0.3:
+                args = ["--format=zip", *args]
+            local = world.git("archive", *args, cwd=path, ok=False)
+            ours = world.git("archive", "--remote=" + server.url("random-%d" % n), *args, ok=False)
+            what = "PH_TEST_SEED=%d, round %d, %r in %s" % (seed, n, args, path)
+            if local.code:
+                check(ours.code, "%s: git says %s" % (what, local.errtext))
+            else:
+                check(ours.code == 0, "%s: we say %s" % (what, ours.errtext))
+                same_bytes(ours.out, local.out, what)
+    server.stop()
+
+
+def pattern(rng):
+    parts = ["a", "b", "ab", "b.c", "*", "?", "[ab]", "[!a]", "[[:alpha:]]", "\\a", "*.c", "a*", "*b", "", ".", "[a-"]
+
+    def component():
+        # Old gits take "a**" for more than "a*".
+        if rng.random() < 0.15:
+            return "**"
+        return "".join(rng.choice(parts) for _ in range(rng.choice((1, 1, 1, 2)))).replace("**", "*")
+    return "/".join(component() for _ in range(rng.choice((1, 1, 2, 3))))
+
+
+def random_trees(world, rng, name):
+    """Branches with small random trees of names that patterns often hit."""
+    path = world.path(name)
+    world.git("init", "-q", "--bare", path)
+    formats = ["%" + x for x in ("H", "h", "an", "ae", "ad", "aD", "as", "cI", "ci", "ct", "s", "f", "b", "B", "d", "D", "e", "n", "x41",
+               "<(7)", ">(12)", "><(9)", "<(6,trunc)", ">(5,ltrunc)", "<(7,mtrunc)", "<|(20)", ">>(9)", "w(20,1,3)", "w()", "+s",
+               "-b", " D", "+b", "Cred", "C(auto)", "%", "q", "P", "p", "T", "gd", "N", "m", "")]
+    stream = []
+
+    def attributes():
+        out = []
+        for _ in range(rng.randrange(1, 8)):
+            states = rng.sample(["export-ignore", "-export-ignore", "!export-ignore", "export-subst", "text", "-text", "text=auto",
+                                 "eol=crlf", "eol=lf", "ident", "-diff", "diff", "binary", "both", "crlf=input", "x y=z"],
+                                rng.randrange(1, 4))
+            out.append("%s%s %s" % (rng.choice(["", "", "", "/"]), pattern(rng) + rng.choice(["", "", "/"]), " ".join(states)))
+        if rng.random() < 0.5:
+            out.insert(rng.randrange(len(out)), "[attr]both export-subst %s" % rng.choice(["ident", "eol=crlf", "-text", "binary"]))
+        return "\n".join(out) + rng.choice(["\n", ""])
+
+    def content():
+        out = []
+        for _ in range(rng.randrange(0, 6)):
+            out.append(rng.choice(["plain", "$Id$", "$Id: x $", "a\r", "\0" if rng.random() < 0.2 else "t", "\u00e4\u65e5",
+                                   "$Format:" + "".join(rng.choice(["", " ", "x", "\u65e5", "  "]) + rng.choice(formats)
+                                                       for _ in range(rng.randrange(1, 7))) + "$"]))
+        return "\n".join(out) + rng.choice(["\n", ""])
+
+    for branch in range(4):
+        message = rng.choice(["one line", "two\nlines\n\nbody of it\nand more of it here\n", "\n\nlate\n\n\n\nbody\n\tx\n",
+                              "\u65e5\u672c\u8a9e subject: with... dots--\n\nb", ""])
+        person = rng.choice(["A U Thor <a@example.org>", "<only@mail>", "\u65e5\u672c <x>", "Noat <noat> "]).strip()
+        stream.append("commit refs/heads/r%d\nauthor %s %d %s\ncommitter C <c@d> %d +0100\ndata %d\n%s\ndeleteall\n" % (
+            branch, person, rng.randrange(1 << 31), rng.choice(["+0000", "-0730", "+1345"]), rng.randrange(1 << 31),
+            len(message.encode()), message))
+        if branch and rng.random() < 0.5:
+            stream[-1] = stream[-1].replace("deleteall\n", "from refs/heads/r%d\ndeleteall\n" % rng.randrange(branch))
+        files = {".gitattributes": attributes()}
+        for _ in range(rng.randrange(3, 12)):
+            parts = [rng.choice(["a", "b", "ab", "b.c", "aab", "c.c", "-", "a b"]) for _ in range(rng.choice((1, 1, 2, 3)))]
+            if any("/".join(parts[:i]) in files for i in range(1, len(parts))) or \
+                    any(f.startswith("/".join(parts) + "/") for f in files):
+                continue
+            files["/".join(parts)] = content()
+            if len(parts) > 1 and rng.random() < 0.3:
+                files[parts[0] + "/.gitattributes"] = attributes()
+        for file, data in files.items():
+            stream.append('M %s inline "%s"\ndata %d\n%s\n' % (rng.choice(["100644", "100755"]) if data else "100644", file,
+                                                             len(data.encode()), data))
+    world.git("fast-import", "--quiet", cwd=path, data="".join(stream).encode())
+    return path
+
+
+CASES = [archive_random, archive_tar, archive_zip, archive_told, archive_refused, archive_garbage]

@@ -6,7 +6,7 @@ import re
 
 from cases_config import configure
 from cases_git import pushed
-from harness import DELIM, FLUSH, Raw, check, equal, pkt
+from harness import DAEMON, DELIM, FLUSH, Raw, check, equal, only, pkt
 
 
 def traced(world, *args, ok=True, **more):
@@ -201,5 +201,18 @@ def endless_requests(world):
     server.stop()
 
 
+@only(DAEMON, "a machine's limits follow from its memory")
+def limits(world):
+    """serve --limit: other limits than the defaults."""
+    server = world.serve("mem", "--limit", "server_options_max=1", "--limit=depth_max=2")
+    pushed(world, server, "app")
+    world.git("ls-remote", "-o", "one", server.url("app"))
+    r = world.git("ls-remote", "-o", "one", "-o", "two", server.url("app"), ok=False)
+    check("too many server options (server_options_max 1)" in r.errtext, r.errtext)
+    r = world.git("clone", "--depth=3", server.url("app"), world.path("deep"), ok=False)
+    check("too deep (depth_max 2)" in r.errtext, r.errtext)
+    server.stop()
+
+
 CASES = (negotiate_only, server_options, session_ids, want_refs, bands_for_all, any_object, object_sizes,
-         bundle_uris, endless_requests)
+         bundle_uris, endless_requests, limits)

@@ -362,6 +362,8 @@ def stale_old_value(world):
 def options(world):
     """Wrong options: one line that says what to do, exit 64."""
     for args in (["serve", "--bogus"], ["serve", "--listen"], ["serve", "--listen", "nonsense"],
+                 ["serve", "--limit", "haves"], ["serve", "--limit", "haves_max=x"],
+                 ["serve", "--limit=nothing_max=1"], ["serve", "--limit", "haves_max=4294967296"],
                  ["serve", "--log-level", "loud"], ["serve", "--listen", "1.2.3.4:99999"], ["bogus"], []):
         r = world.run([world.packhorse, *args], ok=False)
         equal(r.code, 64, "exit status of %r" % args)

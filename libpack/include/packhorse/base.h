@@ -228,6 +228,9 @@ struct ph_limits {
 
 /* The defaults above. */
 PH_API void ph_limits_init(struct ph_limits *limits);
+/* Sets one by its name. PH_ERR_NOT_FOUND, PH_ERR_LIMIT when the value does not fit. */
+PH_API enum ph_status ph_limits_set(struct ph_limits *limits, const char *name, size_t name_len,
+                                    uint64_t value);
 
 #ifdef __cplusplus
 }

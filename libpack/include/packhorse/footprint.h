@@ -38,6 +38,10 @@ PH_API uint64_t ph_footprint_depth(const struct ph_limits *limits, uint64_t obje
 PH_API uint64_t ph_footprint_read(const struct ph_limits *limits, uint64_t objects);
 /* One ph_deflate. */
 PH_API uint64_t ph_footprint_deflate(void);
+/* Making the map of a pack of so many objects, with so many tips (ph_map_maker). */
+PH_API uint64_t ph_footprint_map(const struct ph_limits *limits, uint64_t objects, uint64_t tips);
+/* A map that is open (ph_map), of whatever pack. */
+PH_API uint64_t ph_footprint_map_reader(void);
 /* A pack coming in that announces so many objects. */
 PH_API uint64_t ph_footprint_pack_in(const struct ph_limits *limits, uint64_t objects);
 

@@ -72,12 +72,35 @@ struct ph_source_ops {
 	 */
 	enum ph_status (*trailer)(const struct ph_source *source, uint32_t pack,
 	                          struct ph_oid *out);
+	/* As find, in this pack alone. May be NULL: then only what find finds in it is known. */
+	enum ph_status (*find_in)(const struct ph_source *source, uint32_t pack,
+	                          const struct ph_oid *oid, uint32_t *pos);
 };
 
 struct ph_source {
 	const struct ph_source_ops *ops;
 	enum ph_hash_algo algo;
 };
+
+/* The rank of an object in one pack, also when an earlier pack has it too. PH_ERR_NOT_FOUND. */
+static inline enum ph_status ph_source_find_in(const struct ph_source *source, uint32_t pack,
+                                               const struct ph_oid *oid, uint32_t *pos)
+{
+	struct ph_loc loc;
+	enum ph_status status;
+
+	if (source->ops->find_in != NULL) {
+		return source->ops->find_in(source, pack, oid, pos);
+	}
+	status = source->ops->find(source, oid, &loc);
+	if (status == PH_OK && loc.pack != pack) {
+		return PH_ERR_NOT_FOUND;
+	}
+	if (status == PH_OK) {
+		*pos = loc.pos;
+	}
+	return status;
+}
 
 struct ph_sink;
 

@@ -7,11 +7,15 @@
  * until only uninteresting commits are left. At the edge the trees of uninteresting commits are
  * walked too, so that objects the other side has are neither sent nor missed as thin bases. State
  * is one byte an object of the source, no matter how long the history is. No recursion.
+ *
+ * Where packs have maps (map.h), commits are not read, and what can be reached from a commit with a
+ * bitmap is not walked: only what came after it is. Then nothing at all that is had is selected.
  */
 #ifndef PACKHORSE_WALK_H
 #define PACKHORSE_WALK_H
 
 #include <packhorse/filter.h>
+#include <packhorse/map.h>
 #include <packhorse/reader.h>
 
 #ifdef __cplusplus
@@ -30,6 +34,7 @@ struct ph_walk_options {
 	/* Check that blobs exist too and stop at the first object that does not: PH_ERR_MISSING.
 	 * Without it a missing object is PH_ERR_CORRUPT. Submodule entries are never looked for. */
 	bool connectivity;
+	const struct ph_maps *maps; /* of the source's packs; NULL: none */
 };
 
 PH_MUST_CHECK PH_API enum ph_status ph_walk_new(struct ph_walk **out,
@@ -80,7 +85,8 @@ struct ph_depth_options {
 	/* depth counts from the nearest commit of ph_depth_from instead; when none is met, nothing
 	 * is inside, and only the repository's own boundary is reported. */
 	bool relative;
-	uint64_t since; /* older commits are out; 0: none is */
+	uint64_t since;             /* older commits are out; 0: none is */
+	const struct ph_maps *maps; /* as for a walk */
 };
 
 PH_MUST_CHECK PH_API enum ph_status ph_depth_new(struct ph_depth **out,
@@ -114,14 +120,14 @@ PH_MUST_CHECK PH_API enum ph_status ph_depth_is_boundary(const struct ph_depth *
 /*
  * Reach: whether every target is reachable from the tips. Commits are walked by date, each with its
  * tree when a target is not a commit; it stops as soon as all are found. Commits and tags may
- * become targets after that as well: run it again, and it goes on from where it is.
+ * become targets after that as well: run it again, and it goes on from where it is. maps as for a
+ * walk.
  */
 struct ph_reach;
 
-PH_MUST_CHECK PH_API enum ph_status ph_reach_new(struct ph_reach **out,
-                                                 const struct ph_source *source,
-                                                 const struct ph_alloc *alloc,
-                                                 const struct ph_limits *limits);
+PH_MUST_CHECK PH_API enum ph_status
+ph_reach_new(struct ph_reach **out, const struct ph_source *source, const struct ph_alloc *alloc,
+             const struct ph_limits *limits, const struct ph_maps *maps);
 PH_API void ph_reach_free(struct ph_reach *reach);
 /* Tips that are not there are ignored. */
 PH_MUST_CHECK PH_API enum ph_status ph_reach_tip(struct ph_reach *reach, const struct ph_oid *oid);
@@ -143,7 +149,8 @@ struct ph_cut;
 
 PH_MUST_CHECK PH_API enum ph_status ph_cut_new(struct ph_cut **out, const struct ph_source *source,
                                                const struct ph_alloc *alloc,
-                                               const struct ph_limits *limits);
+                                               const struct ph_limits *limits,
+                                               const struct ph_maps *maps);
 PH_API void ph_cut_free(struct ph_cut *cut);
 PH_MUST_CHECK PH_API enum ph_status ph_cut_want(struct ph_cut *cut, const struct ph_oid *oid);
 /*

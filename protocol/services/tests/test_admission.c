@@ -9,8 +9,10 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "map_section_int.h"
 #include "support.h"
 
+#include <packhorse/map.h>
 #include <packhorse/pkt.h>
 #include <packhorse/service.h>
 #include <packhorse/store_mem.h>
@@ -359,7 +361,53 @@ static void push_whole(struct world *w, const struct history *h, const char *rep
 	client_close(&c);
 }
 
+/* Gives the repository's pack a map. */
+static void make_map(struct world *w, const struct history *h, const char *repo)
+{
+	struct ph_snapshot *base;
+	struct ph_txn *txn;
+	struct ph_map_options options = {.alloc = &w->store_memory.alloc, .limits = &w->limits};
+	struct ph_map_maker *maker;
+	enum ph_status status;
+
+	assert_int_equal(ph_store_snapshot(w->store, repo, &base), PH_OK);
+	assert_int_equal(ph_store_begin(w->store, base, &txn), PH_OK);
+	assert_int_equal(
+	        ph_txn_attach(txn, ph_snapshot_pack_id(base, 0), PH__SECTION_MAP, &options.sink),
+	        PH_OK);
+	options.source = ph_snapshot_source(base);
+	assert_int_equal(ph_map_maker_new(&maker, &options), PH_OK);
+	assert_int_equal(ph_map_maker_tip(maker, &h->tip), PH_OK);
+	do {
+		uint32_t budget = 1000;
+
+		status = ph_map_maker_run(maker, &budget);
+	} while (status == PH_AGAIN);
+	assert_int_equal(status, PH_OK);
+	ph_map_maker_free(maker);
+	assert_int_equal(ph_txn_prepare(txn), PH_OK);
+	assert_int_equal(ph_txn_commit(txn, NULL, NULL), PH_OK);
+	ph_txn_free(txn);
+	ph_snapshot_release(base);
+}
+
 /* ---- claims hold ---- */
+
+static void check_clones(struct world *w, const struct history *h)
+{
+	for (int kind = CLONE_V2; kind <= CLONE_FILTER; kind++) {
+		struct client c;
+
+		clone_open(&c, w, h, (enum clone_kind)kind);
+		client_drive(&c, true);
+		assert_true(is_done(&c));
+		assert_int_equal(ph_session_exit_status(c.session), 0);
+		assert_true(says(&c.out, "PACK"));
+		assert_true(c.claimed > 0);
+		assert_true((uint64_t)c.memory.peak_bytes <= c.claimed);
+		client_close(&c);
+	}
+}
 
 static void check_claims(uint32_t commits, uint32_t files, size_t bytes, bool random,
                          uint64_t limits_for)
@@ -374,18 +422,9 @@ static void check_claims(uint32_t commits, uint32_t files, size_t bytes, bool ra
 	push_whole(&w, &h, "r", &claimed, &peak);
 	assert_true(claimed > 0);
 	assert_true((uint64_t)peak <= claimed);
-	for (int kind = CLONE_V2; kind <= CLONE_FILTER; kind++) {
-		struct client c;
-
-		clone_open(&c, &w, &h, (enum clone_kind)kind);
-		client_drive(&c, true);
-		assert_true(is_done(&c));
-		assert_int_equal(ph_session_exit_status(c.session), 0);
-		assert_true(says(&c.out, "PACK"));
-		assert_true(c.claimed > 0);
-		assert_true((uint64_t)c.memory.peak_bytes <= c.claimed);
-		client_close(&c);
-	}
+	check_clones(&w, &h);
+	make_map(&w, &h, "r");
+	check_clones(&w, &h);
 	world_close(&w);
 	ph_test_pack_release(&h.pack);
 }
