@@ -265,5 +265,10 @@ enum ph_step ph__up_filter_reach(struct ph__up *up, uint32_t *budget)
 	up->reach = NULL;
 	if (status == PH_ERR_NOT_FOUND)
 		return no_blob(up, part_of(up)->name);
-	return status == PH_OK ? turn(up, PH__UP_FILTER) : filter_failed(up, status);
+	if (status != PH_OK && !ph__up_maps_blamed(up, status))
+		return filter_failed(up, status);
+	/* From the part's beginning again, without maps. */
+	if (status != PH_OK)
+		up->sparse.path = NULL;
+	return turn(up, PH__UP_FILTER);
 }
