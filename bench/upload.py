@@ -206,15 +206,14 @@ class Bench:
     def visible(self):
         return {n: o for n, o in self.refs.items() if not (self.hidden and n.startswith(PRIVATE))}
 
-    def expected(self, *args, tips, nots=()):
-        """rev-list of tips; that of long histories is made once, and what came later is added."""
+    def expected(self, *args, tips, nots=(), grows=None):
+        """rev-list of tips. What grows by a push at a time is listed once, and what came later is added."""
         key = (args, frozenset(tips), frozenset(nots))
         if key not in self.known:
-            base = self.known_base.get(args) if not nots and "--no-walk=unsorted" not in args else None
-            if base:
-                self.known[key] = base[0] | self.source.objects(*args, tips=tips, nots=base[1])
-            else:
-                self.known[key] = self.source.objects(*args, tips=tips, nots=nots)
+            old, old_tips = self.grown.get(grows, (set(), nots))
+            self.known[key] = old | self.source.objects(*args, tips=tips, nots=old_tips)
+            if grows:
+                self.grown[grows] = self.known[key], tips
         return self.known[key]
 
     def expect(self, row):
@@ -222,16 +221,16 @@ class Bench:
         refs = self.visible()
         tips = sorted(set(refs.values()))
         if row in ("full", "fifteen"):
-            must = self.expected(tips=tips)
+            must = self.expected(tips=tips, grows="all")
         elif row == "depth-1":
             must = self.expected("--no-walk=unsorted", tips=tips)
         elif row == "blob-none":
-            must = self.expected("--filter=blob:none", tips=tips)
+            must = self.expected("--filter=blob:none", tips=tips, grows="blob:none")
         elif row == "single":
-            must = self.expected(tips=[refs[self.source.main]])
+            must = self.expected(tips=[refs[self.source.main]], grows="single")
         else:
             must = self.expected(tips=[refs[self.source.main]], nots=self.twenty_haves())
-            return must, must | self.expected(tips=self.twenty_haves())
+            return must, must | self.expected(tips=[refs[self.source.main]], grows="single")
         return must, must
 
     def twenty_haves(self):
@@ -399,13 +398,9 @@ class Bench:
 
     def run_state(self, state, targets):
         self.hidden = state == "c"
-        self.known, self.known_base, self.twenty_of = {}, {}, None
+        self.known, self.grown, self.twenty_of = {}, {}, None
         for served in targets:
             served.checked = {}
-        if state == "c":
-            tips = {(): sorted(set(self.visible().values())), ("--filter=blob:none",): sorted(set(self.visible().values()))}
-            for args, base in tips.items():
-                self.known_base[args] = (self.expected(*args, tips=base), base)
         for row in ROWS:
             if row in self.args.rows:
                 self.measure(state, targets, row)

@@ -49,6 +49,7 @@ DIFFERENCES = {
     "hidden deepen-not": "git takes names of hidden refs in deepen-not, for us they are none",
     "wanted and filtered": "git leaves out a tree or blob that is wanted by id when a commit has it too, and the "
                            "filter does not want it",
+    "hidden ready": "git marks hidden refs with the bit that its search for common commits has for found ones",
     "hidden have": "where refs are hidden, we do not say that we have what only they reach, nor trees or blobs",
     "other error": "of two things that are wrong git says the one it reads first; we look at wants at the end",
     "object-info": "git of some versions offers it always, without saying that it is about sizes, and tells sizes "
@@ -232,8 +233,8 @@ class Case:
     def without_own_boundary(self, items):
         if not self.repo.shallow or not self.words & {"deepen-relative", "deepen-since", "deepen-not"}:
             return items
-        out = [t for t in items if not (t.startswith("shallow ") and t[8:] in self.repo.shallow and
-                                        t not in self.git.items)]
+        out = [t for t in items if not re.match("(un)?shallow ", t) or t.split()[1] not in self.repo.shallow or
+               t in self.git.items and t in self.our.items]
         if out != items:
             self.use("own boundary")
         return out
@@ -253,6 +254,9 @@ class Case:
         elif hides and any(h in self.repo.objects and (h not in self.repo.visible() or self.repo.kind(h) != "commit")
                            for h in self.named("have ") + self.named("shallow ")):
             self.use("hidden have")
+        elif hides and self.named("have ") and self.repo.closure(self.named("want ")) & {
+                o for n, o in self.repo.refs.items() if self.repo.hidden(n)}:
+            self.use("hidden ready")
         elif hides and "deepen-not is not a ref" in said:
             self.use("hidden deepen-not")
         elif self.repo.shallow and self.our.code == 0 and "possible repository corruption" in self.git.stderr:
@@ -355,7 +359,8 @@ class Case:
             self.use("object-info")
             theirs.remove("object-info\n")
             ours = [t for t in ours if t != "object-info=size\n"]
-        theirs, ours = self.sizes_of_visible(theirs), self.without_own_boundary(self.no_parents(ours))
+        theirs = self.without_own_boundary(self.sizes_of_visible(theirs))
+        ours = self.without_own_boundary(self.no_parents(ours))
         if (theirs != ours or self.git.code != self.our.code) and self.meant(theirs, ours):
             return
         if self.git.code != self.our.code:
