@@ -17,13 +17,14 @@ import cases_floods
 import cases_git
 import cases_machine
 import cases_memory
+import cases_partial
 import cases_random
 import cases_refused
 import machines
 from harness import World
 
 MODULES = (cases_git, cases_refused, cases_random, cases_machine, cases_faults, cases_floods,
-           cases_memory, cases_config)
+           cases_memory, cases_config, cases_partial)
 CASES = {case.__name__: case for module in MODULES for case in module.CASES}
 
 
