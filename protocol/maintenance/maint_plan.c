@@ -172,7 +172,7 @@ static uint64_t noted_tips(const struct ph__maint *maint)
 	return least(count, PH__TIPS_MAX);
 }
 
-/* What follows each other does not add up; a walk's states stay while packs are joined. */
+/* What follows each other does not add up; of a walk its states stay while packs are joined. */
 static uint64_t reckon(const struct ph__maint *maint)
 {
 	const struct ph_limits *limits = maint->session.service.limits;
@@ -194,7 +194,8 @@ static uint64_t reckon(const struct ph__maint *maint)
 	else if (maint->job == PH__MAINT_FULLS_ONLY)
 		work = walk + ph_footprint_pack_out(limits, maint->entries);
 	else
-		work = larger(walk + join, map_bytes(limits, maint->entries, maint->refs));
+		work = larger(larger(walk, maint->entries + join),
+		              map_bytes(limits, maint->entries, maint->refs));
 	return PH_ADMISSION_SESSION_BYTES + PH_ADMISSION_OUTSIDE_BYTES + work;
 }
 
