@@ -197,7 +197,7 @@ static inline void ph_budget_spend_bytes(uint32_t *budget, uint64_t bytes)
 	/* Negotiation: a client that needs more than this has lost its way. */                    \
 	X(uint32_t, wants_max, 200000)                                                             \
 	X(uint32_t, haves_max, 1000000)                                                            \
-	/* Refs whose history a shallow clone leaves out; people name one. */                       \
+	/* Refs whose history a shallow clone leaves out; people name one. */                      \
 	X(uint32_t, deepen_nots_max, 1024)                                                         \
 	X(uint32_t, shallows_max, 200000)                                                          \
 	/* git itself ignores all prefixes from the 65536th on. */                                 \

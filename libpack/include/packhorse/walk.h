@@ -119,8 +119,9 @@ PH_MUST_CHECK PH_API enum ph_status ph_depth_is_boundary(const struct ph_depth *
 
 /*
  * Reach: whether every target is reachable from the tips. Commits are walked by date, each with its
- * tree when a target is not a commit; it stops as soon as all are found. Commits and tags may become
- * targets after that as well: run it again, and it goes on from where it is. maps as for a walk.
+ * tree when a target is not a commit; it stops as soon as all are found. Commits and tags may
+ * become targets after that as well: run it again, and it goes on from where it is. maps as for a
+ * walk.
  */
 struct ph_reach;
 
@@ -141,8 +142,8 @@ PH_API bool ph_reach_found(const struct ph_reach *reach, struct ph_loc target);
 
 /*
  * Cut: for `ready`. Whether each want reaches at least one of the commons, walking no commit older
- * than the oldest common. Wants that are not commits, nor tags of one, do not count: as soon as there
- * is a common, they are no reason to go on.
+ * than the oldest common. Wants that are not commits, nor tags of one, do not count: as soon as
+ * there is a common, they are no reason to go on.
  */
 struct ph_cut;
 
