@@ -49,6 +49,7 @@ DIFFERENCES = {
     "hidden deepen-not": "git takes names of hidden refs in deepen-not, for us they are none",
     "wanted and filtered": "git leaves out a tree or blob that is wanted by id when a commit has it too, and the "
                            "filter does not want it",
+    "shallow twice": "git says a boundary for each want that leads to it, we once",
     "hidden ready": "git marks hidden refs with the bit that its search for common commits has for found ones",
     "hidden have": "where refs are hidden, we do not say that we have what only they reach, nor trees or blobs",
     "other error": "of two things that are wrong git says the one it reads first; we look at wants at the end",
@@ -217,7 +218,9 @@ class Case:
             if re.match("\1?(un)?shallow ", text) or in_wanted and re.match("\1?[0-9a-f]{40,} ", text):
                 group.append(text)
                 continue
-            out += sorted(group)
+            if len(set(group)) < len(group):
+                self.use("shallow twice")
+            out += sorted(set(group))
             group, in_wanted = [], text.lstrip("\1") == "wanted-refs\n"
             out.append(re.sub("agent=[!-~]+", "agent=*", text))
         return out[:-1]
