@@ -147,12 +147,6 @@ static uint64_t larger(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* A maker of a map reads as a walk does, and has tables of commits and some bitmaps besides. */
-static uint64_t map_bytes(const struct ph_limits *limits, uint64_t entries, uint64_t tips)
-{
-	return ph_footprint_walk(limits, entries, tips) + 16 * entries;
-}
-
 /* Tips that a note of the joined pack may have. */
 static uint64_t noted_tips(const struct ph__maint *maint)
 {
@@ -190,12 +184,12 @@ static uint64_t reckon(const struct ph__maint *maint)
 	if (maint->job == PH__MAINT_SOME)
 		work = join;
 	else if (maint->job == PH__MAINT_MAP_ONLY)
-		work = map_bytes(limits, entries, maint->refs);
+		work = ph_footprint_map(limits, entries, maint->refs);
 	else if (maint->job == PH__MAINT_FULLS_ONLY)
 		work = walk + ph_footprint_pack_out(limits, maint->entries);
 	else
 		work = larger(larger(walk, maint->entries + join),
-		              map_bytes(limits, maint->entries, maint->refs));
+		              ph_footprint_map(limits, maint->entries, maint->refs));
 	return PH_ADMISSION_SESSION_BYTES + PH_ADMISSION_OUTSIDE_BYTES + work;
 }
 
