@@ -72,7 +72,7 @@ static enum ph_status lower_bound(const struct ph_index *index, const struct ph_
 
 static enum ph_status look(const struct ph_index *index, const struct ph_oid *oid, unsigned *digits)
 {
-	uint32_t at;
+	uint32_t at = 0;
 	struct ph_oid id;
 	enum ph_status status = lower_bound(index, oid, &at);
 
