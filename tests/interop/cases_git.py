@@ -11,10 +11,10 @@ from harness import Failed, check, equal, wait_for
 STORES = ("mem", "store.img")
 
 
-def both(world, run):
+def both(world, run, **more):
     """A case on both stores and both object formats."""
     for store in STORES:
-        server = world.serve(store)
+        server = world.serve(store, **more)
         for fmt in ("sha1", "sha256"):
             run(server, fmt)
         server.stop()
@@ -222,7 +222,7 @@ def push_atomic(world):
 def empty_repository(world):
     """Cloning what has no commits, in each version; both formats are kept."""
     for store in STORES:
-        server = world.serve(store)
+        server = world.serve(store, **more)
         for fmt in ("sha1", "sha256"):
             world.ssh(server, "repo", "create", "empty-" + fmt, "--object-format=" + fmt)
             for version in (0, 1, 2):

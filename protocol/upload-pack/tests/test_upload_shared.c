@@ -78,7 +78,8 @@ static bool talk_step(struct talk *talk)
 		}
 		if (room > talk->input.len - talk->given)
 			room = talk->input.len - talk->given;
-		memcpy(in, talk->input.data + talk->given, room);
+		if (room > 0)
+			memcpy(in, talk->input.data + talk->given, room);
 		talk->given += room;
 		ph_session_input_ack(talk->session, room);
 		return true;
