@@ -12,20 +12,6 @@
 /* A change of a transaction: the ref, its old and new values, its name once more. */
 #define CHANGE_BYTES 256u
 
-static uint64_t objects_of(const struct ph_source *source)
-{
-	uint64_t objects = 0;
-
-	for (uint32_t i = 0; i < source->ops->packs(source); i++) {
-		uint32_t entries;
-		uint64_t bytes;
-
-		source->ops->pack_size(source, i, &entries, &bytes);
-		objects += entries;
-	}
-	return objects;
-}
-
 /*
  * Taking the pack and proving it connected follow each other, so the larger counts. A thin pack is
  * completed by at most one base for each of its objects; the proof looks at every ref there is.
@@ -33,7 +19,7 @@ static uint64_t objects_of(const struct ph_source *source)
 static uint64_t reckon(const struct receive *r, uint64_t announced)
 {
 	const struct ph_limits *limits = r->session.service.limits;
-	uint64_t here = r->snapshot ? objects_of(ph_snapshot_source(r->snapshot)) : 0;
+	uint64_t here = r->snapshot ? ph_source_objects(ph_snapshot_source(r->snapshot)) : 0;
 	uint64_t bases = here < announced ? here : announced;
 	uint64_t pack = ph_footprint_pack_in(limits, announced + bases);
 	uint64_t walk = ph_footprint_walk(limits, here + announced + bases,

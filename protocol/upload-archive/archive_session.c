@@ -108,20 +108,6 @@ static enum ph_step fail_status(struct ph__archive_session *ar, enum ph_status s
 	return fail(ar, "upload-archive: %s", ph_status_text(status));
 }
 
-static uint64_t objects_of(const struct ph_source *source)
-{
-	uint64_t objects = 0;
-
-	for (uint32_t i = 0; i < source->ops->packs(source); i++) {
-		uint32_t entries;
-		uint64_t bytes;
-
-		source->ops->pack_size(source, i, &entries, &bytes);
-		objects += entries;
-	}
-	return objects;
-}
-
 /* ---- bands ---- */
 
 static void spoke(struct ph__archive_session *ar)
@@ -339,7 +325,7 @@ static uint64_t directory_max(uint64_t objects)
 static uint64_t reckon(const struct ph__archive_session *ar)
 {
 	const struct ph_limits *limits = ar->session.service.limits;
-	uint64_t objects = objects_of(ph_snapshot_source(ar->snapshot));
+	uint64_t objects = ph_source_objects(ph_snapshot_source(ar->snapshot));
 	uint64_t convert = ph__convert_bytes_max(limits);
 	uint64_t bytes = PH_ADMISSION_SESSION_BYTES + PH_ADMISSION_OUTSIDE_BYTES +
 	                 sizeof(struct ph__archive) + PH__ARCHIVE_ARGS_BYTES_MAX +
@@ -482,7 +468,8 @@ static enum ph_step check_paths(struct ph__archive_session *ar, uint32_t *budget
 	        .subst = ar->treeish.has_commit ? &ar->subst : NULL,
 	        .facts = &ar->facts,
 	        .notes = &ar->notes,
-	        .directory_bytes_max = directory_max(objects_of(ph_snapshot_source(ar->snapshot))),
+	        .directory_bytes_max =
+	                directory_max(ph_source_objects(ph_snapshot_source(ar->snapshot))),
 	};
 	status = ph__archive_new(&ar->archive, &input);
 	if (status != PH_OK)

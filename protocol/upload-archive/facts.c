@@ -27,20 +27,6 @@ void ph__facts_release(struct ph__facts *facts)
 
 /* ---- ids ---- */
 
-static uint64_t objects_of(const struct ph_source *source)
-{
-	uint64_t objects = 0;
-
-	for (uint32_t i = 0; i < source->ops->packs(source); i++) {
-		uint32_t entries;
-		uint64_t bytes;
-
-		source->ops->pack_size(source, i, &entries, &bytes);
-		objects += entries;
-	}
-	return objects;
-}
-
 static enum ph_status shorten(struct ph__facts *facts, const struct ph_oid *oid, unsigned *out,
                               uint32_t *budget)
 {
@@ -72,7 +58,8 @@ static enum ph_status ids(struct ph__facts *facts, uint32_t *budget)
 	enum ph_status status = PH_OK;
 
 	if (!facts->least) {
-		facts->least = ph__abbrev_least(objects_of(ph_snapshot_source(facts->snapshot)));
+		facts->least =
+		        ph__abbrev_least(ph_source_objects(ph_snapshot_source(facts->snapshot)));
 		status = shorten(facts, &subst->oid, &subst->short_commit, budget);
 		if (status == PH_OK)
 			status = shorten(facts, &subst->tree, &subst->short_tree, budget);

@@ -7,20 +7,6 @@
  */
 #include "up_int.h"
 
-static uint64_t objects_of(const struct ph_source *source)
-{
-	uint64_t objects = 0;
-
-	for (uint32_t i = 0; i < source->ops->packs(source); i++) {
-		uint32_t entries;
-		uint64_t bytes;
-
-		source->ops->pack_size(source, i, &entries, &bytes);
-		objects += entries;
-	}
-	return objects;
-}
-
 static uint64_t larger(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
@@ -36,7 +22,7 @@ static uint64_t reckon(const struct ph__up *up)
 	const struct ph__up_request *request = &up->request;
 	const struct ph_source *source =
 	        ph_snapshot_source(up->tips_now && up->now ? up->now : up->seen);
-	uint64_t objects = objects_of(source);
+	uint64_t objects = ph_source_objects(source);
 	uint64_t maps = source->ops->packs(source);
 	/* A boundary that opens makes its parents wants. */
 	uint64_t tips = (uint64_t)request->wants.count + request->haves.count +

@@ -82,6 +82,21 @@ struct ph_source {
 	enum ph_hash_algo algo;
 };
 
+/* Entries of all packs together: objects, and copies of some. */
+static inline uint64_t ph_source_objects(const struct ph_source *source)
+{
+	uint64_t objects = 0;
+
+	for (uint32_t i = 0; i < source->ops->packs(source); i++) {
+		uint32_t entries;
+		uint64_t bytes;
+
+		source->ops->pack_size(source, i, &entries, &bytes);
+		objects += entries;
+	}
+	return objects;
+}
+
 /* The rank of an object in one pack, also when an earlier pack has it too. PH_ERR_NOT_FOUND. */
 static inline enum ph_status ph_source_find_in(const struct ph_source *source, uint32_t pack,
                                                const struct ph_oid *oid, uint32_t *pos)
