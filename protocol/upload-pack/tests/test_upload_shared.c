@@ -62,7 +62,9 @@ static bool talk_step(struct talk *talk)
 
 	if (!talk->session)
 		return false;
-	if (drain(talk, PH_STREAM_OUT, &talk->out) | drain(talk, PH_STREAM_ERR, &talk->err))
+	if (drain(talk, PH_STREAM_OUT, &talk->out))
+		return true;
+	if (drain(talk, PH_STREAM_ERR, &talk->err))
 		return true;
 	state = ph_session_state(talk->session);
 	if (state & PH_DONE) {
@@ -94,9 +96,9 @@ static bool talk_step(struct talk *talk)
 static void both(struct talk *a, struct talk *b)
 {
 	for (unsigned i = 0; i < STEPS_MAX; i++) {
-		bool moved = talk_step(a);
+		bool a_moved = talk_step(a), b_moved = talk_step(b);
 
-		if (!(talk_step(b) | moved))
+		if (!a_moved && !b_moved)
 			return;
 	}
 	fail_msg("sessions without end");
