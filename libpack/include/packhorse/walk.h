@@ -152,6 +152,11 @@ PH_MUST_CHECK PH_API enum ph_status ph_cut_new(struct ph_cut **out, const struct
                                                const struct ph_limits *limits,
                                                const struct ph_maps *maps);
 PH_API void ph_cut_free(struct ph_cut *cut);
+/*
+ * Treat this commit as one without parents, as ph_walk_graft does. Before all wants and commons.
+ * PH_OK also for one that is not there.
+ */
+PH_MUST_CHECK PH_API enum ph_status ph_cut_graft(struct ph_cut *cut, const struct ph_oid *oid);
 PH_MUST_CHECK PH_API enum ph_status ph_cut_want(struct ph_cut *cut, const struct ph_oid *oid);
 /*
  * The client has it: it and, for a commit, its parents are common. Again and again, as haves come
