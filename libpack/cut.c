@@ -262,12 +262,13 @@ enum ph_status ph_cut_graft(struct ph_cut *cut, const struct ph_oid *oid)
 	return status == PH_ERR_NOT_FOUND ? PH_OK : status;
 }
 
-static enum ph_status set_common(struct ph_cut *cut, struct ph_loc loc, bool *was)
+/* A tag that is common says nothing of the commit that it names, as in git. */
+static enum ph_status set_common(struct ph_cut *cut, struct ph_loc loc, bool tag, bool *was)
 {
 	uint32_t node;
 	enum ph_status status = node_of(cut, loc, &node);
 
-	if (status == PH_OK) {
+	if (status == PH_OK && !tag) {
 		status = set_reaches(cut, node);
 	}
 	if (status == PH_OK) {
@@ -309,7 +310,7 @@ static enum ph_status set_common_parents(struct ph_cut *cut, struct ph_loc loc)
 	while (status == PH_OK) {
 		status = ph__parents_next(&parents, &cut->env, &parent, &oid, &unlimited);
 		if (status == PH_OK) {
-			status = set_common(cut, parent, &was);
+			status = set_common(cut, parent, false, &was);
 		} else if (status == PH_ERR_NOT_FOUND) {
 			status = PH_OK; /* behind the repository's own boundary */
 		}
@@ -337,7 +338,7 @@ enum ph_status ph_cut_common(struct ph_cut *cut, const struct ph_oid *oid, bool 
 		status = set_common_parents(cut, loc);
 	}
 	if (status == PH_OK) {
-		status = set_common(cut, loc, &was);
+		status = set_common(cut, loc, entry.type == PH_OBJ_TAG, &was);
 	}
 	if (status == PH_OK) {
 		*was_known = was;

@@ -59,16 +59,15 @@ static bool reaches(const struct history *h, const struct truth *truth, uint32_t
 	bool *seen = calloc(h->count, sizeof *seen);
 	uint32_t *stack = calloc(h->count + 1, sizeof *stack);
 	uint32_t depth = 0;
-	bool found = truth->common[want];
+	bool found;
 
 	assert_non_null(seen);
 	assert_non_null(stack);
 	while (h->nodes[want].type == PH_OBJ_TAG) {
 		want = h->nodes[want].links[0];
-		found = found || truth->common[want];
 	}
-	/* What is no commit does not count. */
-	found = found || h->nodes[want].type != PH_OBJ_COMMIT;
+	/* What is no commit does not count, and of a tag what it names does. */
+	found = truth->common[want] || h->nodes[want].type != PH_OBJ_COMMIT;
 	stack[depth++] = want;
 	seen[want] = true;
 	while (depth > 0 && !found) {
@@ -212,6 +211,34 @@ static void unknown_objects(void **state)
 	history_release(&h);
 }
 
+/* Of a tag that both have it is the commit that has to be common, too. */
+static void tags_are_peeled(void **state)
+{
+	struct history h;
+	struct ph_cut *cut;
+	uint32_t tag;
+	bool known;
+	bool ready = true;
+
+	(void)state;
+	history_init(&h, PH_HASH_SHA1);
+	tag = history_tag(&h, history_commit(&h, history_tree(&h, NULL, 0), NULL, 0, 10), 0);
+	history_seal(&h, NULL);
+	cut = cut_new(&h);
+	assert_int_equal(ph_cut_want(cut, &h.nodes[tag].oid), PH_OK);
+	assert_int_equal(ph_cut_common(cut, &h.nodes[tag].oid, &known), PH_OK);
+	assert_int_equal(run(cut, 10, &ready), PH_OK);
+	assert_false(ready);
+	assert_int_equal(ph_cut_common(cut, &h.nodes[tag].oid, &known), PH_OK);
+	assert_true(known);
+	assert_int_equal(ph_cut_common(cut, &h.nodes[h.commits[0]].oid, &known), PH_OK);
+	assert_false(known);
+	assert_int_equal(run(cut, 10, &ready), PH_OK);
+	assert_true(ready);
+	ph_cut_free(cut);
+	history_release(&h);
+}
+
 /*
  * A question after every one of many haves: each commit is walked once all in all. The limit would
  * stop a search that starts anew.
@@ -316,9 +343,8 @@ static void survives_failing_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(agrees_with_the_oracle),
-	        cmocka_unit_test(unknown_objects),
-	        cmocka_unit_test(asks_often),
+	        cmocka_unit_test(agrees_with_the_oracle),  cmocka_unit_test(unknown_objects),
+	        cmocka_unit_test(tags_are_peeled),         cmocka_unit_test(asks_often),
 	        cmocka_unit_test(survives_failing_memory),
 	};
 

@@ -143,7 +143,8 @@ PH_API bool ph_reach_found(const struct ph_reach *reach, struct ph_loc target);
 /*
  * Cut: for `ready`. Whether each want reaches at least one of the commons, walking no commit older
  * than the oldest common. Wants that are not commits, nor tags of one, do not count: as soon as
- * there is a common, they are no reason to go on.
+ * there is a common, they are no reason to go on. A tag counts as the commit it names, as in git:
+ * that it is common itself says nothing.
  */
 struct ph_cut;
 
