@@ -12,6 +12,7 @@
 #define CUT_REACHES 0x02u  /* it reaches a common one, or is one */
 #define CUT_WANT 0x04u     /* is wanted */
 #define CUT_EXPLORED 0x08u /* is or was in the queue */
+#define CUT_GRAFT 0x10u    /* its parents do not count */
 
 #define NONE UINT32_MAX
 
@@ -245,12 +246,29 @@ enum ph_status ph_cut_want(struct ph_cut *cut, const struct ph_oid *oid)
 	return status;
 }
 
-static enum ph_status set_common(struct ph_cut *cut, struct ph_loc loc, bool *was)
+enum ph_status ph_cut_graft(struct ph_cut *cut, const struct ph_oid *oid)
+{
+	const struct ph_source *source = cut->env.source;
+	struct ph_loc loc;
+	uint32_t node;
+	enum ph_status status = source->ops->find(source, oid, &loc);
+
+	if (status == PH_OK) {
+		status = node_of(cut, loc, &node);
+	}
+	if (status == PH_OK) {
+		cut->nodes[node].flags |= CUT_GRAFT;
+	}
+	return status == PH_ERR_NOT_FOUND ? PH_OK : status;
+}
+
+/* A tag that is common says nothing of the commit that it names, as in git. */
+static enum ph_status set_common(struct ph_cut *cut, struct ph_loc loc, bool tag, bool *was)
 {
 	uint32_t node;
 	enum ph_status status = node_of(cut, loc, &node);
 
-	if (status == PH_OK) {
+	if (status == PH_OK && !tag) {
 		status = set_reaches(cut, node);
 	}
 	if (status == PH_OK) {
@@ -261,6 +279,17 @@ static enum ph_status set_common(struct ph_cut *cut, struct ph_loc loc, bool *wa
 	return status;
 }
 
+/* Begins with the parents of a commit; a graft has none. */
+static enum ph_status parents_start(struct ph_cut *cut, struct ph__parents *parents, uint32_t node,
+                                    const struct ph__commit *commit, uint32_t *budget)
+{
+	if ((cut->nodes[node].flags & CUT_GRAFT) != 0) {
+		*parents = (struct ph__parents){.at = 0};
+		return PH_OK;
+	}
+	return ph__parents_start(parents, &cut->env, commit, budget);
+}
+
 static enum ph_status set_common_parents(struct ph_cut *cut, struct ph_loc loc)
 {
 	uint32_t unlimited = UINT32_MAX;
@@ -268,16 +297,20 @@ static enum ph_status set_common_parents(struct ph_cut *cut, struct ph_loc loc)
 	struct ph__commit commit;
 	struct ph_loc parent;
 	struct ph_oid oid;
+	uint32_t node;
 	bool was;
-	enum ph_status status = ph__commit_read(&cut->env, loc, &commit, &unlimited);
+	enum ph_status status = node_of(cut, loc, &node);
 
 	if (status == PH_OK) {
-		status = ph__parents_start(&parents, &cut->env, &commit, &unlimited);
+		status = ph__commit_read(&cut->env, loc, &commit, &unlimited);
+	}
+	if (status == PH_OK) {
+		status = parents_start(cut, &parents, node, &commit, &unlimited);
 	}
 	while (status == PH_OK) {
 		status = ph__parents_next(&parents, &cut->env, &parent, &oid, &unlimited);
 		if (status == PH_OK) {
-			status = set_common(cut, parent, &was);
+			status = set_common(cut, parent, false, &was);
 		} else if (status == PH_ERR_NOT_FOUND) {
 			status = PH_OK; /* behind the repository's own boundary */
 		}
@@ -305,7 +338,7 @@ enum ph_status ph_cut_common(struct ph_cut *cut, const struct ph_oid *oid, bool 
 		status = set_common_parents(cut, loc);
 	}
 	if (status == PH_OK) {
-		status = set_common(cut, loc, &was);
+		status = set_common(cut, loc, entry.type == PH_OBJ_TAG, &was);
 	}
 	if (status == PH_OK) {
 		*was_known = was;
@@ -341,7 +374,7 @@ static enum ph_status step_news(struct ph_cut *cut, uint32_t *budget)
 static enum ph_status spread(struct ph_cut *cut, uint32_t node, const struct ph__commit *commit,
                              uint32_t *budget)
 {
-	enum ph_status status = ph__parents_start(&cut->parents, &cut->env, commit, budget);
+	enum ph_status status = parents_start(cut, &cut->parents, node, commit, budget);
 
 	if (status == PH_OK) {
 		cut->spreading = node;

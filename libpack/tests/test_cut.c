@@ -33,6 +33,7 @@ static enum ph_status run(struct ph_cut *cut, uint32_t slice, bool *ready)
 /* What is common, and how old the oldest common commit is. */
 struct truth {
 	bool *common;
+	bool *grafts;
 	uint64_t oldest;
 	bool any;
 };
@@ -43,7 +44,8 @@ static void add_common(const struct history *h, struct truth *truth, uint32_t no
 
 	truth->common[node] = true;
 	truth->any = true;
-	for (uint32_t i = 1; have->type == PH_OBJ_COMMIT && i < have->count; i++) {
+	for (uint32_t i = 1; have->type == PH_OBJ_COMMIT && !truth->grafts[node] && i < have->count;
+	     i++) {
 		truth->common[have->links[i]] = true;
 	}
 	if (have->type == PH_OBJ_COMMIT && have->time < truth->oldest) {
@@ -57,23 +59,22 @@ static bool reaches(const struct history *h, const struct truth *truth, uint32_t
 	bool *seen = calloc(h->count, sizeof *seen);
 	uint32_t *stack = calloc(h->count + 1, sizeof *stack);
 	uint32_t depth = 0;
-	bool found = truth->common[want];
+	bool found;
 
 	assert_non_null(seen);
 	assert_non_null(stack);
 	while (h->nodes[want].type == PH_OBJ_TAG) {
 		want = h->nodes[want].links[0];
-		found = found || truth->common[want];
 	}
-	/* What is no commit does not count. */
-	found = found || h->nodes[want].type != PH_OBJ_COMMIT;
+	/* What is no commit does not count, and of a tag what it names does. */
+	found = truth->common[want] || h->nodes[want].type != PH_OBJ_COMMIT;
 	stack[depth++] = want;
 	seen[want] = true;
 	while (depth > 0 && !found) {
 		uint32_t at = stack[--depth];
 		const struct node *node = &h->nodes[at];
 
-		if (at != want && node->time < truth->oldest) {
+		if (truth->grafts[at] || (at != want && node->time < truth->oldest)) {
 			continue;
 		}
 		for (uint32_t i = 1; i < node->count; i++) {
@@ -87,6 +88,17 @@ static bool reaches(const struct history *h, const struct truth *truth, uint32_t
 	free(seen);
 	free(stack);
 	return found;
+}
+
+static void add_grafts(const struct history *h, struct ph_cut *cut, struct truth *truth,
+                       struct ph_test_rng *rng)
+{
+	for (uint32_t i = 0; i < 4; i++) {
+		uint32_t node = h->commits[ph_test_rng_below(rng, h->commit_count)];
+
+		truth->grafts[node] = true;
+		assert_int_equal(ph_cut_graft(cut, &h->nodes[node].oid), PH_OK);
+	}
 }
 
 static void agrees_with_the_oracle(void **state)
@@ -111,8 +123,13 @@ static void agrees_with_the_oracle(void **state)
 		}
 		history_seal(&h, &rng);
 		truth.common = calloc(h.count, sizeof *truth.common);
+		truth.grafts = calloc(h.count, sizeof *truth.grafts);
 		assert_non_null(truth.common);
+		assert_non_null(truth.grafts);
 		cut = cut_new(&h);
+		if (round % 2 == 1) {
+			add_grafts(&h, cut, &truth, &rng);
+		}
 		for (uint32_t i = 0; i < count; i++) {
 			wants[i] = ph_test_rng_below(&rng, 6) == 0
 			                   ? ph_test_rng_below(&rng, h.count)
@@ -144,6 +161,7 @@ static void agrees_with_the_oracle(void **state)
 		}
 		ph_cut_free(cut);
 		free(truth.common);
+		free(truth.grafts);
 		history_release(&h);
 	}
 	assert_true(turned > 30);
@@ -164,6 +182,7 @@ static void unknown_objects(void **state)
 	}
 	history_seal(&h, NULL);
 	cut = cut_new(&h);
+	assert_int_equal(ph_cut_graft(cut, &unknown), PH_OK);
 	assert_int_equal(ph_cut_want(cut, &unknown), PH_ERR_NOT_FOUND);
 	assert_int_equal(ph_cut_common(cut, &unknown, &known), PH_ERR_NOT_FOUND);
 	assert_int_equal(run(cut, 10, &ready), PH_OK);
@@ -189,6 +208,34 @@ static void unknown_objects(void **state)
 	assert_true(ready);
 	ph_cut_free(cut);
 	ph_cut_free(NULL);
+	history_release(&h);
+}
+
+/* Of a tag that both have it is the commit that has to be common, too. */
+static void tags_are_peeled(void **state)
+{
+	struct history h;
+	struct ph_cut *cut;
+	uint32_t tag;
+	bool known;
+	bool ready = true;
+
+	(void)state;
+	history_init(&h, PH_HASH_SHA1);
+	tag = history_tag(&h, history_commit(&h, history_tree(&h, NULL, 0), NULL, 0, 10), 0);
+	history_seal(&h, NULL);
+	cut = cut_new(&h);
+	assert_int_equal(ph_cut_want(cut, &h.nodes[tag].oid), PH_OK);
+	assert_int_equal(ph_cut_common(cut, &h.nodes[tag].oid, &known), PH_OK);
+	assert_int_equal(run(cut, 10, &ready), PH_OK);
+	assert_false(ready);
+	assert_int_equal(ph_cut_common(cut, &h.nodes[tag].oid, &known), PH_OK);
+	assert_true(known);
+	assert_int_equal(ph_cut_common(cut, &h.nodes[h.commits[0]].oid, &known), PH_OK);
+	assert_false(known);
+	assert_int_equal(run(cut, 10, &ready), PH_OK);
+	assert_true(ready);
+	ph_cut_free(cut);
 	history_release(&h);
 }
 
@@ -244,7 +291,10 @@ static enum ph_status scenario(const struct history *h, const struct ph_alloc *a
 	if (status != PH_OK) {
 		return status;
 	}
-	status = ph_cut_want(cut, &h->nodes[h->count - 1].oid);
+	status = ph_cut_graft(cut, &h->nodes[h->commits[10]].oid);
+	if (status == PH_OK) {
+		status = ph_cut_want(cut, &h->nodes[h->count - 1].oid);
+	}
 	for (uint32_t i = 0; i < 5 && status == PH_OK; i++) {
 		status = ph_cut_common(cut, &h->nodes[h->commits[25 - 5 * i]].oid, &known);
 		if (status == PH_OK) {
@@ -293,9 +343,8 @@ static void survives_failing_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(agrees_with_the_oracle),
-	        cmocka_unit_test(unknown_objects),
-	        cmocka_unit_test(asks_often),
+	        cmocka_unit_test(agrees_with_the_oracle),  cmocka_unit_test(unknown_objects),
+	        cmocka_unit_test(tags_are_peeled),         cmocka_unit_test(asks_often),
 	        cmocka_unit_test(survives_failing_memory),
 	};
 

@@ -414,6 +414,11 @@ static bool is_ready(const struct history *h, const struct query *query, const s
 
 	assert_int_equal(ph_cut_new(&cut, &h->source.set.source, ph_alloc_libc(), &h->limits, maps),
 	                 PH_OK);
+	for (uint32_t i = 0; i < h->count && query->grafts != NULL; i++) {
+		if (query->grafts[i]) {
+			assert_int_equal(ph_cut_graft(cut, &h->nodes[i].oid), PH_OK);
+		}
+	}
 	for (uint32_t i = 0; i < query->want_count; i++) {
 		assert_int_equal(ph_cut_want(cut, &h->nodes[query->wants[i]].oid), PH_OK);
 	}
@@ -439,16 +444,23 @@ static void cuts_agree(void **state)
 	for (int round = 0; round < 24; round++) {
 		struct history h;
 		struct history_maps maps;
+		bool *grafts;
 
 		make(&h, &maps, &rng, round);
+		grafts = calloc(h.count, sizeof *grafts);
+		assert_non_null(grafts);
+		for (int i = 0; i < round % 4; i++) {
+			grafts[h.commits[ph_test_rng_below(&rng, h.commit_count)]] = true;
+		}
 		for (int ask_round = 0; ask_round < 40; ask_round++) {
-			struct query query = {.grafts = NULL};
+			struct query query = {.grafts = grafts};
 
 			pick(&rng, &h, query.wants, &query.want_count, 4);
 			pick(&rng, &h, query.haves, &query.have_count, 5);
 			assert_int_equal(is_ready(&h, &query, &maps.maps),
 			                 is_ready(&h, &query, NULL));
 		}
+		free(grafts);
 		history_maps_release(&maps);
 		history_release(&h);
 	}

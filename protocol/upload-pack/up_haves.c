@@ -238,6 +238,29 @@ static enum ph_status cut_give(struct ph__up *up, const struct ph__oid_set *set,
 	return status;
 }
 
+/*
+ * The boundaries that are known by now, once. In protocol 2 that is the repository's own: the
+ * client's is looked at behind the acknowledgments, in git too.
+ */
+static enum ph_status cut_grafts(struct ph__up *up, uint32_t *budget)
+{
+	while (!up->cut_grafted) {
+		struct ph_oid oid;
+		enum ph_status status;
+
+		if (*budget == 0)
+			return PH_AGAIN;
+		ph_budget_spend(budget, 1);
+		status = ph__up_next_graft(up, &oid);
+		up->cut_grafted = status == PH_END;
+		if (status == PH_OK)
+			status = ph_cut_graft(up->cut, &oid);
+		if (status != PH_OK && status != PH_END)
+			return status;
+	}
+	return PH_OK;
+}
+
 /* The wants, once, and the common haves that are new since it ran last. */
 static enum ph_status cut_feed(struct ph__up *up, uint32_t *budget)
 {
@@ -247,9 +270,13 @@ static enum ph_status cut_feed(struct ph__up *up, uint32_t *budget)
 
 	if (!up->cut) {
 		up->cut_wants = up->cut_opened = up->cut_haves = 0;
+		up->cut_grafted = false;
+		up->cursor = up->depth_cursor = 0;
 		status = ph_cut_new(&up->cut, up->source, service->alloc, service->limits,
 		                    &up->maps.maps);
 	}
+	if (status == PH_OK)
+		status = cut_grafts(up, budget);
 	if (status == PH_OK)
 		status = cut_give(up, &request->wants, &up->cut_wants, budget);
 	if (status == PH_OK)

@@ -143,7 +143,8 @@ PH_API bool ph_reach_found(const struct ph_reach *reach, struct ph_loc target);
 /*
  * Cut: for `ready`. Whether each want reaches at least one of the commons, walking no commit older
  * than the oldest common. Wants that are not commits, nor tags of one, do not count: as soon as
- * there is a common, they are no reason to go on.
+ * there is a common, they are no reason to go on. A tag counts as the commit it names, as in git:
+ * that it is common itself says nothing.
  */
 struct ph_cut;
 
@@ -152,6 +153,11 @@ PH_MUST_CHECK PH_API enum ph_status ph_cut_new(struct ph_cut **out, const struct
                                                const struct ph_limits *limits,
                                                const struct ph_maps *maps);
 PH_API void ph_cut_free(struct ph_cut *cut);
+/*
+ * Treat this commit as one without parents, as ph_walk_graft does. Before all wants and commons.
+ * PH_OK also for one that is not there.
+ */
+PH_MUST_CHECK PH_API enum ph_status ph_cut_graft(struct ph_cut *cut, const struct ph_oid *oid);
 PH_MUST_CHECK PH_API enum ph_status ph_cut_want(struct ph_cut *cut, const struct ph_oid *oid);
 /*
  * The client has it: it and, for a commit, its parents are common. Again and again, as haves come

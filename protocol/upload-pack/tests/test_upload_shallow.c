@@ -125,6 +125,45 @@ static void test_shallow_repository(void **state)
 	           "shallow-info\n0001\npackfile\npack: b4 b5<b4 c4 c5 t4 t5\n0000\n", "", 0);
 }
 
+#define MULTI " multi_ack_detailed side-band-64k no-progress ofs-delta"
+
+/*
+ * The search for what is common stops at every boundary that is known by then. A client that says
+ * "shallow" has nothing behind that, whatever it has of it otherwise.
+ */
+static void test_ready(void **state)
+{
+	struct fix *fix = *state;
+
+	fix_expect(fix, 0, "want $c5" MULTI "|deepen 1|0000|have $c2|0000|done",
+	           "shallow $c5\n0000\nACK $c2 common\nNAK\nACK $c2\npack: b5 c5 t5\n0000\n", "",
+	           0);
+	fix_expect(fix, 0, "want $c5" MULTI "|deepen 3|0000|have $c4|0000|done",
+	           "shallow $c3\n0000\nACK $c4 common\nACK $c4 ready\nNAK\nACK $c4\n"
+	           "pack: b5 c5 t5\n0000\n",
+	           "", 0);
+	fix_expect(fix, 0, "want $c5" MULTI "|shallow $c4|0000|have $c3|0000|done",
+	           "ACK $c3 common\nNAK\nACK $c3\npack: b4 b5<b4 c4 c5 t4 t5\n0000\n", "", 0);
+	/* Parents of a boundary are not common because it is. */
+	fix_expect(fix, 0, "want $v1" MULTI "|shallow $c3|0000|have $c3|0000|done",
+	           "ACK $c3 common\nNAK\nACK $c3\npack: b1 b2<b1 c1 c2 t1 t2 v1\n0000\n", "", 0);
+	/* Where the boundary opens, what is behind it has to be reached as well. */
+	fix_expect(fix, 0, "want $c5" MULTI "|shallow $c4|deepen 4|0000|have $c4|0000|done",
+	           "shallow $c2\nunshallow $c4\n0000\nACK $c4 common\nNAK\nACK $c4\n"
+	           "pack: b2 b3<b2 b5 c2 c3 c5 t2 t3 t5\n0000\n",
+	           "", 0);
+	/* In version 2 the client's boundary comes later. */
+	fix_expect(fix, 2, FETCH "want $c5|shallow $c4|have $c3|0000",
+	           "acknowledgments\nACK $c3\nready\n0001\nshallow-info\n0001\npackfile\n"
+	           "pack: b4 b5<b4 c4 c5 t4 t5\n0000\n",
+	           "", 0);
+	fix_set_shallow(fix, "c4");
+	fix_expect(fix, 2, FETCH "want $c5|have $c3|0000", "acknowledgments\nACK $c3\n0000\n", "",
+	           0);
+	fix_expect(fix, 0, "want $c5" MULTI "|0000|have $c3|0000|done",
+	           "ACK $c3 common\nNAK\nACK $c3\npack: b4 b5<b4 c4 c5 t4 t5\n0000\n", "", 0);
+}
+
 /* A boundary that no ref reaches opens nothing: what lies behind it is not shown to anybody. */
 static void test_hidden_boundary(void **state)
 {
@@ -148,6 +187,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_deepen_v0, fix_setup, fix_teardown),
 	        cmocka_unit_test_setup_teardown(test_deepen_two_tips, fix_setup, fix_teardown),
 	        cmocka_unit_test_setup_teardown(test_deepen_more, fix_setup, fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_ready, fix_setup, fix_teardown),
 	        cmocka_unit_test_setup_teardown(test_shallow_lines, fix_setup, fix_teardown),
 	        cmocka_unit_test_setup_teardown(test_shallow_repository, fix_setup, fix_teardown),
 	        cmocka_unit_test_setup_teardown(test_hidden_boundary, fix_setup, fix_teardown),
