@@ -222,7 +222,7 @@ def push_atomic(world):
 def empty_repository(world):
     """Cloning what has no commits, in each version; both formats are kept."""
     for store in STORES:
-        server = world.serve(store, **more)
+        server = world.serve(store)
         for fmt in ("sha1", "sha256"):
             world.ssh(server, "repo", "create", "empty-" + fmt, "--object-format=" + fmt)
             for version in (0, 1, 2):
