@@ -48,8 +48,8 @@ DIFFERENCES = {
     "state": "git keeps marks on objects from one request of a connection to the next, we nothing",
     "own boundary": "but for plain deepen git forgets that its own repository is shallow",
     "hidden deepen-not": "git takes names of hidden refs in deepen-not, for us they are none",
-    "wanted and filtered": "git leaves out a tree or blob that is wanted by id, or what such a tree has, when a commit has "
-                           "it too, and the filter does not want it",
+    "wanted and filtered": "git leaves out a tree or blob that is wanted by id, or what such a tree has, when a commit "
+                           "has it too, and the filter does not want it",
     "shallow twice": "git says a boundary for each want that leads to it, we once",
     "hidden ready": "git marks hidden refs with the bit that its search for common commits has for found ones",
     "hidden have": "where refs are hidden, we do not say that we have what only they reach, nor trees or blobs",
@@ -68,8 +68,8 @@ DIFFERENCES = {
     "seen by a filter": "in a combined filter git forgets an object that one part took at a place that another did "
                         "not, and leaves it out at the next place, which both want",
     "skewed dates": "git's rev-list stops too early where commits are older than their parents: it refuses what can "
-                    "be reached, and does not see what deepen-not leaves out; and whether it is ready depends on the order "
-                    "of the wants where one is older than what is common",
+                    "be reached, and does not see what deepen-not leaves out; and whether it is ready depends on the "
+                    "order of the wants where one is older than what is common",
     "had": "git sends trees and blobs that the client has: it marks those of few commits as had; or we do",
 }
 
@@ -249,6 +249,7 @@ class Case:
         uris = {t for t in items if re.match("\1?[0-9a-f]{40,} [a-z]+://", t)}
         uris -= set(self.git.items) & set(self.our.items)
         had = self.repo.closure(self.named("have "), set(self.named("shallow "))) if uris else set()
+        had = {v.split()[1] for k, v in self.repo.config if k.endswith("PackfileUri") and v.split()[0] in had}
         out = [t for t in items if t not in uris or t.lstrip("\1").split()[0] not in had]
         if out != items:
             self.use("had")
