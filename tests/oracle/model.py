@@ -96,6 +96,13 @@ class Repo:
             name = self.symrefs[name]
         return self.refs.get(name)
 
+    def short(self, name):
+        """The value of the ref that a short name means."""
+        return next(filter(None, (self.value(p + name) for p in ("", "refs/", "refs/tags/", "refs/heads/"))), None)
+
+    def time(self, oid):
+        return int(self.objects[oid][1].split(b"\ncommitter ", 1)[1].split(b"\n")[0].split()[-2])
+
     def visible(self):
         """What is reachable from refs that are not hidden."""
         names = [n for n in [*self.refs, *self.symrefs] if not self.hidden(n)]

@@ -37,7 +37,8 @@ if os.environ.get("PH_TEST_GIT"):
 DIFFERENCES = {
     "agent": "names another program",
     "band 2": "progress is for people, and timed",
-    "order": "git lists boundaries as its walk finds them, we by id; and wanted refs by a hash since 2.46",
+    "order": "git lists boundaries as its walk finds them, we by id; and wanted refs by a hash since 2.46; URIs as "
+             "they come in the pack",
     "second ACK": "without multi_ack git says ACK again when the second have is a parent of the first; the "
                   "protocol has one",
     "ACK twice": "in version 2 git acknowledges a have as often as it was sent, we once; since 2.46 it leaves out "
@@ -47,8 +48,8 @@ DIFFERENCES = {
     "state": "git keeps marks on objects from one request of a connection to the next, we nothing",
     "own boundary": "but for plain deepen git forgets that its own repository is shallow",
     "hidden deepen-not": "git takes names of hidden refs in deepen-not, for us they are none",
-    "wanted and filtered": "git leaves out a tree or blob that is wanted by id when a commit has it too, and the "
-                           "filter does not want it",
+    "wanted and filtered": "git leaves out a tree or blob that is wanted by id, or what such a tree has, when a commit "
+                           "has it too, and the filter does not want it",
     "shallow twice": "git says a boundary for each want that leads to it, we once",
     "hidden ready": "git marks hidden refs with the bit that its search for common commits has for found ones",
     "hidden have": "where refs are hidden, we do not say that we have what only they reach, nor trees or blobs",
@@ -60,8 +61,25 @@ DIFFERENCES = {
     "any object": "git serves what exists in version 2, and trees and blobs under allowReachableSHA1InWant, and "
                   "tells sizes; we of what the client may see",
     "hidden tag": "git's include-tag sends tags of hidden refs",
+    "deepen-relative": "git counts from the farthest boundary, and is confused by merges, until 2.54; and takes it "
+                       "for plain deepen where no boundary is met, until 2.55",
+    "no haves": "of wait-for-done without haves git makes a pack of nothing, of which its own client dies; we say NAK",
+    "unseen boundary": "deepen without end opens whatever the client says is shallow in git; we what a ref reaches",
+    "seen by a filter": "in a combined filter git forgets an object that one part took at a place that another did "
+                        "not, and leaves it out at the next place, which both want",
+    "skewed dates": "git's rev-list stops too early where commits are older than their parents: it refuses what can "
+                    "be reached, and does not see what deepen-not leaves out; and whether it is ready depends on the "
+                    "order of the wants where one is older than what is common",
     "had": "git sends trees and blobs that the client has: it marks those of few commits as had; or we do",
 }
+
+
+def git_version():
+    said = subprocess.run(["git", "--version"], stdout=subprocess.PIPE, check=True, env=ENV).stdout.decode()
+    return tuple(map(int, re.findall("[0-9]+", said)[:2]))
+
+
+GIT_VERSION = git_version()
 
 
 def run(command, version, data):
@@ -215,7 +233,8 @@ class Case:
         """Without what may always differ."""
         out, group, in_wanted = [], [], False
         for text in items + ["end"]:
-            if re.match("\1?(un)?shallow ", text) or in_wanted and re.match("\1?[0-9a-f]{40,} ", text):
+            if re.match("\1?(un)?shallow |\1?[0-9a-f]{40,} [a-z]+://", text) or \
+                    in_wanted and re.match("\1?[0-9a-f]{40,} ", text):
                 group.append(text)
                 continue
             if len(set(group)) < len(group):
@@ -224,6 +243,17 @@ class Case:
             group, in_wanted = [], text.lstrip("\1") == "wanted-refs\n"
             out.append(re.sub("agent=[!-~]+", "agent=*", text))
         return out[:-1]
+
+    def without_had_uris(self, items):
+        """Without URIs that only one names, of what the client has."""
+        uris = {t for t in items if re.match("\1?[0-9a-f]{40,} [a-z]+://", t)}
+        uris -= set(self.git.items) & set(self.our.items)
+        had = self.repo.closure(self.named("have "), set(self.named("shallow "))) if uris else set()
+        had = {v.split()[1] for k, v in self.repo.config if k.endswith("PackfileUri") and v.split()[0] in had}
+        out = [t for t in items if t not in uris or t.lstrip("\1").split()[0] not in had]
+        if out != items:
+            self.use("had")
+        return out
 
     def sizes_of_visible(self, items):
         """Without sizes that we do not tell, of what the client may not see."""
@@ -236,7 +266,7 @@ class Case:
     def without_own_boundary(self, items):
         if not self.repo.shallow or not self.words & {"deepen-relative", "deepen-since", "deepen-not"}:
             return items
-        out = [t for t in items if not re.match("(un)?shallow ", t) or t.split()[1] not in self.repo.shallow or
+        out = [t for t in items if not re.match("\1?(un)?shallow ", t) or t.split()[1] not in self.repo.shallow or
                t in self.git.items and t in self.our.items]
         if out != items:
             self.use("own boundary")
@@ -248,7 +278,7 @@ class Case:
         hides = any(k.lower().endswith("hiderefs") for k, _ in self.repo.config)
         if self.version < 2 and said.startswith("fatal: mismatched object format"):
             self.use("object-format")
-        elif "command=object-info" in self.lines and "size" not in self.lines and "size" in theirs:
+        elif self.asks_no_size() and "size" in theirs:
             self.use("object-info")
         elif "deepen and deepen-since" in said or "unable to access sparse blob in '%s'" % self.unknown_blob() in said:
             self.use("at once")
@@ -264,11 +294,63 @@ class Case:
             self.use("hidden deepen-not")
         elif self.repo.shallow and self.our.code == 0 and "possible repository corruption" in self.git.stderr:
             self.use("own boundary")
+        elif self.no_haves():
+            self.use("no haves")
+        elif GIT_VERSION < (2, 55) and "deepen-relative" in self.words and \
+                self.boundary(theirs, "shallow", "unshallow") != self.boundary(ours, "shallow", "unshallow"):
+            self.use("deepen-relative")
+        elif self.opens_less(theirs, ours):
+            self.use("unseen boundary")
+        elif self.skewed() and self.skew_matters(theirs, ours):
+            self.use("skewed dates")
         elif self.refused_rightly(ours):
             self.use("any object")
         else:
             return self.both_refuse(theirs, ours)
         return True
+
+    def asks_no_size(self):
+        """Whether a request is object-info without what is asked about."""
+        requests = ("\n" + "\n".join(self.lines)).split("\n0000")
+        return any("command=object-info" in r and "\nsize" not in r for r in requests)
+
+    def no_haves(self):
+        """Whether the last request waits for done and has nothing to say."""
+        requests = " ".join(self.lines).split(" 0000")
+        last = ([r for r in requests if "command=fetch" in r] or [""])[-1].split()
+        return "wait-for-done" in last and not {"have", "want", "want-ref", "done"} & set(last)
+
+    def boundary(self, items, *words):
+        """The ids of shallow and unshallow lines."""
+        lines = [t.lstrip("\1").split() for t in items if re.match("\1?(un)?shallow ", t)]
+        return {line[1] for line in lines if line[0] in words}
+
+    def opens_less(self, theirs, ours):
+        """Of an endless depth: that some boundary does not open is all that differs."""
+        less = self.boundary(theirs, "unshallow") - self.boundary(ours, "unshallow")
+        return "2147483647" in self.named("deepen ") and less and not less & self.repo.visible() and \
+            self.boundary(theirs, "shallow") == self.boundary(ours, "shallow")
+
+    def skewed(self):
+        return any(self.repo.time(p) > self.repo.time(c) for c in self.repo.commits()
+                   for p in self.repo.links(c)[0] if p in self.repo.objects)
+
+    def skew_matters(self, theirs, ours):
+        """Whether ours is right where dates lead git astray."""
+        repo, refused = self.repo, re.search("not our ref ([0-9a-f]+)", " ".join(self.git.items[-1:]))
+        if refused and self.version < 2:
+            return self.our.code == 0 and self.on("uploadpack.allowReachableSHA1InWant") and \
+                repo.kind(refused[1]) == "commit" and refused[1] in repo.visible()
+        at = next((i for i, pair in enumerate(zip(theirs, ours)) if pair[0] != pair[1]), 0)
+        if ours[at:] and (" " + ours[at].lstrip("\1")).endswith(" ready\n"):
+            return all(repo.closure([w]) & repo.closure(self.named("have ")) for w in self.named("want "))
+        if not self.words & {"deepen-not"} or self.words & {"deepen-since"}:
+            return False
+        out = repo.closure(map(repo.short, self.named("deepen-not ")))
+        kept = repo.closure(self.named("want ") + [repo.value(n) for n in self.named("want-ref ")]) - out
+        kept = {o for o in kept if repo.kind(o) == "commit"}
+        edge = {c for c in kept if c in repo.shallow or not set(repo.links(c)[0]) <= kept}
+        return self.boundary(ours, "shallow") - repo.shallow == edge - set(self.named("shallow ")) - repo.shallow
 
     def unknown_blob(self):
         """The id in a sparse:oid that is no object."""
@@ -326,11 +408,13 @@ class Case:
         said = re.fullmatch("(?:ERR |\3)upload-pack: not our ref ([0-9a-f]+)", (items or [""])[-1])
         if not said or self.our.code != 128:
             return False
-        want, repo = said[1], self.repo
-        if self.on("uploadpack.allowAnySHA1InWant") and want in repo.objects or want in repo.visible() or \
-                self.on("uploadpack.allowTipSHA1InWant") and want in repo.refs.values():
-            return False
-        return want in repo.objects
+        return said[1] in self.repo.objects and any(map(self.not_allowed, self.named("want ")))
+
+    def not_allowed(self, want):
+        repo = self.repo
+        return want in repo.objects and want not in repo.visible() and \
+            not self.on("uploadpack.allowAnySHA1InWant") and \
+            not (self.on("uploadpack.allowTipSHA1InWant") and want in repo.refs.values())
 
     def both_refuse(self, theirs, ours):
         """Both end with an error, and all that was said before is the same."""
@@ -362,8 +446,8 @@ class Case:
             self.use("object-info")
             theirs.remove("object-info\n")
             ours = [t for t in ours if t != "object-info=size\n"]
-        theirs = self.without_own_boundary(self.sizes_of_visible(theirs))
-        ours = self.without_own_boundary(self.no_parents(ours))
+        theirs = self.without_had_uris(self.without_own_boundary(self.sizes_of_visible(theirs)))
+        ours = self.without_had_uris(self.without_own_boundary(self.no_parents(ours)))
         if (theirs != ours or self.git.code != self.our.code) and self.meant(theirs, ours):
             return
         if self.git.code != self.our.code:
@@ -399,10 +483,13 @@ class Case:
                 self.use("hidden tag")
             less -= hidden
         wants = self.named("want ") + [repo.value(n) for n in self.named("want-ref ")]
-        wanted = more & set(wants + list(map(repo.peel, wants))) if self.named("filter ") else set()
+        wanted = set()
+        if self.named("filter "):
+            wanted = more & repo.closure(w for w in map(repo.peel, wants) if repo.kind(w) in ("tree", "blob"))
         if wanted:
             self.use("wanted and filtered")
             more -= wanted
+        more -= self.seen_by_filter(more, wants)
         for what, some in (("missing from ours", less - had), ("only in ours", more - had)):
             if some:
                 kinds = collections.Counter(repo.kind(o) for o in some)
@@ -415,6 +502,25 @@ class Case:
             self.differs("ofs", "OFS_DELTA though not asked for")
         if not self.named("filter "):
             self.complete(our, had, shallow)
+
+    def seen_by_filter(self, more, wants):
+        """What is at more than one place, under a combined filter with a part that takes note of what it took."""
+        lines = " ".join(self.named("filter "))
+        if not more or not re.search("combine:.*(blob:limit|object:type)", lines):
+            return set()
+        repo, places = self.repo, set()
+        todo = [(repo.peel(w), b"") for w in wants if w in repo.objects]
+        todo += [(repo.links(o)[1][0], b"") for o in repo.closure(filter(None, wants)) if repo.kind(o) == "commit"]
+        while todo:
+            oid, path = todo.pop()
+            if (oid, path) not in places and repo.kind(oid) == "tree":
+                todo += [(o, path + b"/" + name) for _, name, o in repo.entries(oid)]
+            places.add((oid, path))
+        counts = collections.Counter(o for o, _ in places)
+        often = {o for o in more if counts[o] > 1}
+        if often:
+            self.use("seen by a filter")
+        return often
 
     def complete(self, our, had, shallow):
         """Wants, with what was unshallowed, within what the client then has for its boundary."""
