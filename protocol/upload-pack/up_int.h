@@ -243,7 +243,7 @@ struct ph__up {
 	bool said_ready;
 	struct ph_oid last_common, asked; /* asked: the unknown have that CUT runs for */
 	bool cut_at_flush;
-	bool cut_grafted; /* it has all boundaries */
+	bool cut_grafted;                          /* it has all boundaries */
 	uint32_t cut_wants, cut_opened, cut_haves; /* given to cut so far */
 
 	struct ph__up_sparse sparse;
