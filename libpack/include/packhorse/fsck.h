@@ -13,6 +13,7 @@
 extern "C" {
 #endif
 
+#define PH_FSCK_IDS_MAX 96u
 enum ph_fsck_severity { PH_FSCK_OK, PH_FSCK_WARN, PH_FSCK_ERROR };
 
 /*
@@ -30,8 +31,32 @@ enum ph_fsck_blob_kind { PH_FSCK_GITMODULES = 1, PH_FSCK_GITATTRIBUTES = 2 };
 typedef enum ph_status (*ph_fsck_special)(void *user, enum ph_fsck_blob_kind kind,
                                           const struct ph_oid *oid);
 
+/*
+ * How bad each finding is: receive.fsck.<id>, and objects that are let through
+ * (receive.fsck.skipList). A list is short and made by hand: of at most PH_FSCK_RULES_MAX ids and
+ * PH_FSCK_SKIPS_MAX objects.
+ */
+#define PH_FSCK_SKIPS_MAX 4096u
+struct ph_fsck_rules {
+	uint8_t severity[PH_FSCK_IDS_MAX]; /* enum ph_fsck_severity, by number of the id */
+	const struct ph_oid *skips;        /* sorted; NULL for none */
+	uint32_t skips_count;
+};
+/* The defaults. */
+PH_API void ph_fsck_rules_init(struct ph_fsck_rules *rules);
+/*
+ * Sets an id, in any case of its letters, to "error", "warn" or "ignore". PH_ERR_NOT_FOUND: there
+ * is no such id; PH_ERR_INVALID: no such severity; PH_ERR_DENIED: what is fatal cannot be set
+ * lower.
+ */
+PH_API enum ph_status ph_fsck_rules_set(struct ph_fsck_rules *rules, const char *id,
+                                        const char *value);
+/* The ids that there are, in camelCase as git writes them; NULL behind the last. */
+PH_API const char *ph_fsck_id(uint32_t number);
+
 struct ph_fsck {
 	enum ph_hash_algo algo;
+	const struct ph_fsck_rules *rules; /* NULL: the defaults */
 	void *user;
 	ph_fsck_report report;   /* may be NULL */
 	ph_fsck_special special; /* may be NULL */

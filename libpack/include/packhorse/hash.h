@@ -30,6 +30,27 @@ PH_API void ph_hash_init_object(struct ph_hash *hash, enum ph_hash_algo algo,
 PH_API void ph_hash_object(struct ph_oid *out, enum ph_hash_algo algo, enum ph_object_type type,
                            const void *data, size_t size);
 
+/*
+ * Whether what was hashed holds blocks of a collision attack on SHA-1 (Stevens,
+ * "Counter-cryptanalysis", 2013), after ph_hash_final: its id must not be believed. The id itself
+ * is plain SHA-1's. Always false for SHA-256.
+ */
+PH_API bool ph_hash_attacked(const struct ph_hash *hash);
+
+/* Whole objects, hashed side by side where the processor has lanes for it. */
+struct ph_hash_item {
+	enum ph_object_type type;
+	const void *data;
+	size_t size;
+	struct ph_oid oid; /* out */
+	bool attacked;     /* out: as ph_hash_attacked */
+};
+/*
+ * The ids of many objects; count is any number, and 64 of similar size is a good one. The same
+ * results as ph_hash_object for each.
+ */
+PH_API void ph_hash_items(enum ph_hash_algo algo, struct ph_hash_item *items, size_t count);
+
 /* CRC-32 of zlib, for what the store checks. Start with crc 0. */
 PH_API uint32_t ph_crc32(uint32_t crc, const void *data, size_t len);
 

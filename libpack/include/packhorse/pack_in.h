@@ -17,6 +17,7 @@
 #ifndef PACKHORSE_PACK_IN_H
 #define PACKHORSE_PACK_IN_H
 
+#include <packhorse/executor.h>
 #include <packhorse/fsck.h>
 #include <packhorse/pack_index.h>
 
@@ -37,6 +38,23 @@ struct ph_pack_in_options {
 	void *user;
 	/* Warnings of fsck, with the object they are about; may be NULL. */
 	void (*warn)(void *user, const char *id, const struct ph_oid *oid);
+	/*
+	 * Deltas are resolved by several threads where there is one; NULL: by the caller of run.
+	 * The run's sink is read from several threads then (source.h). wake is called, from any of
+	 * them, when run, which had returned PH_PENDING, can go on.
+	 */
+	const struct ph_executor *executor;
+	void *wake_user;
+	void (*wake)(void *user);
+	/* What fsck finds, and how bad that is; NULL: its defaults. */
+	const struct ph_fsck_rules *rules;
+	/* Objects are not checked by fsck (receive.fsckObjects=false). */
+	bool unchecked;
+	/*
+	 * Links between objects are followed while their content is at hand, to tell at the end
+	 * whether the pack is closed (ph_pack_in_closed). Costs some memory an object.
+	 */
+	bool links;
 };
 
 struct ph_pack_in_stats {
@@ -62,11 +80,19 @@ PH_API void ph_pack_in_free(struct ph_pack_in *in);
 PH_MUST_CHECK PH_API enum ph_status ph_pack_in_write(struct ph_pack_in *in, const uint8_t *data,
                                                      size_t len, size_t *used, uint32_t *budget);
 /*
- * Resolves and indexes. PH_AGAIN, PH_OK when the pack is whole and indexed (a pack of 0 objects has
- * an empty run and a valid index of no entries), or an error: PH_ERR_MISSING_BASE, _DELTA, _FSCK,
- * _INVALID, _LIMIT, ..., which is final.
+ * Resolves and indexes. PH_AGAIN, PH_PENDING (other threads are at work: wake tells when to go on),
+ * PH_OK when the pack is whole and indexed (a pack of 0 objects has an empty run and a valid index
+ * of no entries), or an error: PH_ERR_MISSING_BASE, _DELTA, _FSCK, _INVALID, _LIMIT, ..., which is
+ * final.
  */
 PH_MUST_CHECK PH_API enum ph_status ph_pack_in_run(struct ph_pack_in *in, uint32_t *budget);
+/*
+ * After PH_OK of run, with options->links: whether all that any object of the pack refers to
+ * (trees, parents, entries but submodules, what tags name) is in the pack itself. Then whatever is
+ * in the pack is connected, and no walk is needed to prove it. False also where it was not looked
+ * into.
+ */
+PH_API bool ph_pack_in_closed(const struct ph_pack_in *in);
 PH_API const struct ph_pack_in_stats *ph_pack_in_stats(const struct ph_pack_in *in);
 /* What failed, after an error. */
 PH_API const struct ph_error *ph_pack_in_error(const struct ph_pack_in *in);

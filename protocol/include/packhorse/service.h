@@ -5,7 +5,9 @@
 #ifndef PACKHORSE_SERVICE_H
 #define PACKHORSE_SERVICE_H
 
+#include <packhorse/executor.h>
 #include <packhorse/memory.h>
+#include <packhorse/policy.h>
 #include <packhorse/selections.h>
 #include <packhorse/session.h>
 #include <packhorse/store.h>
@@ -48,6 +50,24 @@ struct ph_service {
 	void (*changed)(void *user, const char *repo);
 	/* Answers that sessions share (selections.h); NULL: each selects for itself. */
 	struct ph_selections *selections;
+	/* Threads that help with one push; NULL: none. */
+	const struct ph_executor *executor;
+	/* What the owner has to say about pushes (policy.h); NULL: nothing. */
+	const struct ph_policy *policy;
+	/*
+	 * The public key whose signature opened the connection, as in authorized_keys but decoded
+	 * (RFC 4253, 6.6); NULL where there is none. Lives with the owner.
+	 */
+	const uint8_t *key;
+	size_t key_len;
+	/*
+	 * Whether signature (RFC 4253: string algorithm, string blob) is key's over message. NULL:
+	 * push certificates cannot be verified. PH_OK, PH_ERR_DENIED, PH_ERR_UNSUPPORTED.
+	 */
+	void *verify_user;
+	enum ph_status (*verify)(void *user, const uint8_t *key, size_t key_len,
+	                         const uint8_t *signature, size_t signature_len,
+	                         const uint8_t *message, size_t message_len);
 };
 
 enum ph_request_kind {
