@@ -163,7 +163,6 @@ static enum ph_status step_pack(struct ph_pack_out *out)
 	uint32_t left = out->stats.objects - out->stats.written;
 
 	out->pos = 0;
-	out->last_end = 0;
 	if (left == 0) {
 		out->phase = PH__OUT_TRAILER;
 		return PH_OK;

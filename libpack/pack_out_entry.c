@@ -11,37 +11,66 @@
 /* Of a lone entry this much is read at once: enough for nearly all. */
 #define LONE_READ_BYTES ((size_t)4096)
 
+/* Replaces the window by len bytes of the run from offset on. */
+static enum ph_status window_read(struct ph_pack_out *out, uint64_t offset, size_t len)
+{
+	const struct ph_source *source = out->options.source;
+	enum ph_status status = source->ops->read(source, out->pack, offset, out->window, len);
+
+	out->window_pack = out->pack;
+	out->window_at = offset;
+	out->window_len = status == PH_OK ? len : 0;
+	return status;
+}
+
+/* What the window still has from offset on goes to its front; behind it comes what follows, up to
+ * where a store's piece ends. */
+static enum ph_status window_advance(struct ph_pack_out *out, uint64_t offset)
+{
+	const struct ph_source *source = out->options.source;
+	uint64_t from = out->window_at + out->window_len;
+	uint64_t stop = offset + PH__OUT_WINDOW_BYTES;
+	size_t keep;
+	enum ph_status status;
+
+	stop -= stop % PH__OUT_ALIGN_BYTES;
+	if (stop > out->packs[out->pack].bytes)
+		stop = out->packs[out->pack].bytes;
+	if (offset >= from)
+		return window_read(out, offset, (size_t)(stop - offset));
+	keep = (size_t)(from - offset);
+	memmove(out->window, out->window + (offset - out->window_at), keep);
+	out->window_at = offset;
+	out->window_len = 0;
+	status = source->ops->read(source, out->pack, from, out->window + keep,
+	                           (size_t)(stop - from));
+	if (status == PH_OK)
+		out->window_len = (size_t)(stop - offset);
+	return status;
+}
+
 /* The bytes of the run from offset on: at least need, which is at most the window. */
 static enum ph_status window_fill(struct ph_pack_out *out, uint64_t offset, size_t need,
                                   const uint8_t **bytes)
 {
-	const struct ph_source *source = out->options.source;
-	uint64_t left = out->packs[out->pack].bytes - offset;
-	size_t len = offset == out->last_end ? PH__OUT_WINDOW_BYTES : need;
-	enum ph_status status;
+	uint64_t end = out->window_at + out->window_len;
+	bool near = out->window_len > 0 && out->window_pack == out->pack &&
+	            offset >= out->window_at && offset <= end + PH__OUT_NEAR_BYTES;
+	enum ph_status status = PH_OK;
 
-	assert(need <= PH__OUT_WINDOW_BYTES && need <= left);
-	if (out->window_len > 0 && out->window_pack == out->pack && offset >= out->window_at &&
-	    offset - out->window_at <= out->window_len &&
-	    out->window_len - (offset - out->window_at) >= need) {
-		*bytes = out->window + (offset - out->window_at);
-		return PH_OK;
-	}
+	assert(need <= PH__OUT_WINDOW_BYTES - PH__OUT_ALIGN_BYTES);
+	assert(need <= out->packs[out->pack].bytes - offset);
 	if (!out->window)
 		out->window = ph_mem_alloc(out->options.alloc, PH__OUT_WINDOW_BYTES);
 	if (!out->window)
 		return PH_ERR_NOMEM;
-	if (len > left)
-		len = (size_t)left;
-	out->window_len = 0;
-	status = source->ops->read(source, out->pack, offset, out->window, len);
-	if (status != PH_OK)
-		return status;
-	out->window_pack = out->pack;
-	out->window_at = offset;
-	out->window_len = len;
-	*bytes = out->window;
-	return PH_OK;
+	if (!near)
+		status = window_read(out, offset, need);
+	else if (offset + need > end)
+		status = window_advance(out, offset);
+	if (status == PH_OK)
+		*bytes = out->window + (offset - out->window_at);
+	return status;
 }
 
 /* A new header for the entry, and the base it names, in front of its stored stream. */
@@ -148,7 +177,6 @@ enum ph_status ph__out_entry_open(struct ph_pack_out *out, uint32_t *budget)
 		status = ph__out_note(out, entry.offset, entry.end);
 	if (status != PH_OK)
 		return status;
-	out->last_end = entry.end;
 	out->head_pos = 0;
 	out->phase = PH__OUT_HEAD;
 	if (header.type <= PH_OBJ_TAG) {

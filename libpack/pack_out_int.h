@@ -13,7 +13,11 @@
 #include "entry_int.h"
 
 /* Stored bytes are read through a window of this size; larger steps go past it. */
-#define PH__OUT_WINDOW_BYTES ((size_t)64 << 10)
+#define PH__OUT_WINDOW_BYTES ((size_t)128 << 10)
+/* Stores check their bytes in pieces that end at multiples of this: whole ones need no cache. */
+#define PH__OUT_ALIGN_BYTES ((size_t)16 << 10)
+/* An entry that begins this close behind the window is met by reading on. */
+#define PH__OUT_NEAR_BYTES ((size_t)8 << 10)
 /* No step is larger. */
 #define PH__OUT_STEP_BYTES ((size_t)256 << 10)
 /* Of git.git, 4 makes objects 5 % larger than 6 does, in half the time; and a client waits. */
@@ -80,7 +84,6 @@ struct ph_pack_out {
 	size_t head_pos, head_len;
 	const struct ph_bytes *full; /* a full entry is copied from here; NULL: from the run */
 	uint64_t copy_at, copy_end;  /* in the run, or in full */
-	uint64_t last_end;           /* in the run: of the last entry that went out */
 	uint64_t count_end;          /* in the run: of the entry that stats count next */
 	bool count_delta;            /* it is stored as a delta */
 
