@@ -181,40 +181,80 @@ static uint64_t raw_offset(const uint8_t *raw)
 	return index_get64(raw) >> 8;
 }
 
+/* The entry at pos, whose raw form and, but for the last, the next one's are at raw; all but its
+ * id. */
+static enum ph_status parse_entry(const struct ph_index *index, uint32_t pos, const uint8_t *raw,
+                                  struct ph_entry *out, uint32_t *row)
+{
+	bool last = pos + 1 == index->entries;
+	uint8_t tag = raw[7];
+
+	out->offset = raw_offset(raw);
+	out->end = last ? index->run_bytes : raw_offset(raw + INDEX_ENTRY_BYTES);
+	out->type = (enum ph_object_type)(tag & INDEX_TYPE_MASK);
+	out->delta = (tag & INDEX_FLAG_DELTA) != 0;
+	out->size = index_get64(raw + 8);
+	*row = index_get32(raw + 16);
+	if (out->offset >= out->end || out->end > index->run_bytes ||
+	    (pos == 0 && out->offset != 0) || *row >= index->entries ||
+	    (tag & ~(INDEX_TYPE_MASK | INDEX_FLAG_DELTA)) != 0 || out->type < PH_OBJ_COMMIT ||
+	    out->type > PH_OBJ_TAG)
+		return PH_ERR_CORRUPT;
+	return PH_OK;
+}
+
+/* Raw entries from pos on, and one behind them if there is one. */
+static enum ph_status read_entries(const struct ph_index *index, uint32_t pos, uint32_t count,
+                                   uint8_t *raw)
+{
+	if (index->entries - pos > count)
+		count++;
+	return index->bytes->read(index->bytes,
+	                          index->entries_at + (uint64_t)pos * INDEX_ENTRY_BYTES, raw,
+	                          (size_t)count * INDEX_ENTRY_BYTES);
+}
+
 enum ph_status ph_index_entry(const struct ph_index *index, uint32_t pos, struct ph_entry *out)
 {
 	uint8_t raw[2 * INDEX_ENTRY_BYTES];
 	uint8_t id[PH_OID_BYTES_MAX];
 	size_t hash_len = ph_hash_bytes(index->algo);
-	bool last = pos + 1 == index->entries;
 	struct ph_entry entry;
 	uint32_t row;
 	enum ph_status status;
 
 	assert(pos < index->entries);
-	status = index->bytes->read(index->bytes,
-	                            index->entries_at + (uint64_t)pos * INDEX_ENTRY_BYTES, raw,
-	                            last ? INDEX_ENTRY_BYTES : sizeof(raw));
-	if (status != PH_OK)
-		return status;
-	entry.offset = raw_offset(raw);
-	entry.end = last ? index->run_bytes : raw_offset(raw + INDEX_ENTRY_BYTES);
-	entry.type = (enum ph_object_type)(raw[7] & INDEX_TYPE_MASK);
-	entry.delta = (raw[7] & INDEX_FLAG_DELTA) != 0;
-	entry.size = index_get64(raw + 8);
-	row = index_get32(raw + 16);
-	if (entry.offset >= entry.end || entry.end > index->run_bytes ||
-	    (pos == 0 && entry.offset != 0) || row >= index->entries ||
-	    (raw[7] & ~(INDEX_TYPE_MASK | INDEX_FLAG_DELTA)) != 0 || entry.type < PH_OBJ_COMMIT ||
-	    entry.type > PH_OBJ_TAG)
-		return PH_ERR_CORRUPT;
-	status = index->bytes->read(index->bytes, index->ids_at + (uint64_t)row * hash_len, id,
-	                            hash_len);
+	status = read_entries(index, pos, 1, raw);
+	if (status == PH_OK)
+		status = parse_entry(index, pos, raw, &entry, &row);
+	if (status == PH_OK)
+		status = index->bytes->read(index->bytes, index->ids_at + (uint64_t)row * hash_len,
+		                            id, hash_len);
 	if (status != PH_OK)
 		return status;
 	ph_oid_from_bytes(&entry.oid, index->algo, id);
 	*out = entry;
 	return PH_OK;
+}
+
+enum ph_status ph_index_entries(const struct ph_index *index, uint32_t pos, uint32_t count,
+                                struct ph_entry *out)
+{
+	uint8_t raw[(PH_INDEX_ENTRIES_MAX + 1) * INDEX_ENTRY_BYTES];
+	enum ph_status status;
+
+	assert(count <= PH_INDEX_ENTRIES_MAX && pos <= index->entries &&
+	       count <= index->entries - pos);
+	if (count == 0)
+		return PH_OK;
+	status = read_entries(index, pos, count, raw);
+	for (uint32_t i = 0; i < count && status == PH_OK; i++) {
+		uint32_t row;
+
+		status = parse_entry(index, pos + i, raw + (size_t)i * INDEX_ENTRY_BYTES, &out[i],
+		                     &row);
+	}
+	return status;
 }
 
 /* Finds an offset in a block of entries: its row, or rows when no entry starts there. */

@@ -185,15 +185,13 @@ static enum ph_status step_pack(struct ph_pack_out *out)
 /* What the entry at out->pos adds to the counts once it is out. */
 static enum ph_status run_count_next(struct ph_pack_out *out)
 {
-	const struct ph_source *source = out->options.source;
-	struct ph_loc loc = {out->pack, out->pos};
-	struct ph_entry entry;
-	enum ph_status status = source->ops->entry(source, loc, &entry);
+	const struct ph_entry *entry;
+	enum ph_status status = ph__out_entry_at(out, &entry);
 
 	if (status != PH_OK)
 		return status;
-	out->count_end = entry.end;
-	out->count_delta = entry.delta;
+	out->count_end = entry->end;
+	out->count_delta = entry->delta;
 	return PH_OK;
 }
 

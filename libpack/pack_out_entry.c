@@ -11,6 +11,35 @@
 /* Of a lone entry this much is read at once: enough for nearly all. */
 #define LONE_READ_BYTES ((size_t)4096)
 
+enum ph_status ph__out_entry_at(struct ph_pack_out *out, const struct ph_entry **entry)
+{
+	const struct ph_source *source = out->options.source;
+	uint32_t left = out->packs[out->pack].entries - out->pos;
+	uint32_t count = source->ops->entries ? PH__OUT_AHEAD : 1;
+	struct ph_loc loc = {out->pack, out->pos};
+	enum ph_status status;
+
+	if (out->ahead_count > 0 && out->ahead_pack == out->pack && out->pos >= out->ahead_pos &&
+	    out->pos - out->ahead_pos < out->ahead_count) {
+		*entry = &out->ahead[out->pos - out->ahead_pos];
+		return PH_OK;
+	}
+	if (count > left)
+		count = left;
+	out->ahead_count = 0;
+	if (source->ops->entries)
+		status = source->ops->entries(source, out->pack, out->pos, count, out->ahead);
+	else
+		status = source->ops->entry(source, loc, out->ahead);
+	if (status != PH_OK)
+		return status;
+	out->ahead_pack = out->pack;
+	out->ahead_pos = out->pos;
+	out->ahead_count = count;
+	*entry = out->ahead;
+	return PH_OK;
+}
+
 /* Replaces the window by len bytes of the run from offset on. */
 static enum ph_status window_read(struct ph_pack_out *out, uint64_t offset, size_t len)
 {
@@ -154,27 +183,26 @@ static enum ph_status open_again(struct ph_pack_out *out, uint32_t *budget)
 enum ph_status ph__out_entry_open(struct ph_pack_out *out, uint32_t *budget)
 {
 	const struct ph_source *source = out->options.source;
-	struct ph_loc loc = {out->pack, out->pos};
 	struct ph__out_base base = {.kind = PH__OUT_BASE_NONE};
 	struct ph_entry_header header;
-	struct ph_entry entry;
+	const struct ph_entry *entry;
 	const uint8_t *bytes;
 	size_t need;
-	enum ph_status status = source->ops->entry(source, loc, &entry);
+	enum ph_status status = ph__out_entry_at(out, &entry);
 
 	if (status != PH_OK)
 		return status;
-	if (entry.end > out->packs[out->pack].bytes)
+	if (entry->end > out->packs[out->pack].bytes)
 		return PH_ERR_CORRUPT;
-	need = entry.end - entry.offset < LONE_READ_BYTES ? (size_t)(entry.end - entry.offset)
-	                                                  : LONE_READ_BYTES;
-	status = window_fill(out, entry.offset, need, &bytes);
+	need = entry->end - entry->offset < LONE_READ_BYTES ? (size_t)(entry->end - entry->offset)
+	                                                    : LONE_READ_BYTES;
+	status = window_fill(out, entry->offset, need, &bytes);
 	if (status == PH_OK)
-		status = ph__entry_header_parse(&header, source->algo, entry.offset, bytes, need);
+		status = ph__entry_header_parse(&header, source->algo, entry->offset, bytes, need);
 	if (status == PH_OK && header.type > PH_OBJ_TAG)
 		status = ph__out_base_choose(out, &header, &base);
 	if (status == PH_OK)
-		status = ph__out_note(out, entry.offset, entry.end);
+		status = ph__out_note(out, entry->offset, entry->end);
 	if (status != PH_OK)
 		return status;
 	out->head_pos = 0;
@@ -182,7 +210,7 @@ enum ph_status ph__out_entry_open(struct ph_pack_out *out, uint32_t *budget)
 	if (header.type <= PH_OBJ_TAG) {
 		memcpy(out->head, bytes, header.header_bytes);
 		out->head_len = header.header_bytes;
-		return open_stored(out, &entry, &header);
+		return open_stored(out, entry, &header);
 	}
 	if (base.kind == PH__OUT_BASE_NONE) {
 		status = open_full(out);
@@ -190,7 +218,7 @@ enum ph_status ph__out_entry_open(struct ph_pack_out *out, uint32_t *budget)
 	}
 	out->stats.deltas++;
 	make_delta_head(out, &header, &base);
-	return open_stored(out, &entry, &header);
+	return open_stored(out, entry, &header);
 }
 
 static void entry_written(struct ph_pack_out *out)

@@ -18,6 +18,8 @@
 #define PH__OUT_ALIGN_BYTES ((size_t)16 << 10)
 /* An entry that begins this close behind the window is met by reading on. */
 #define PH__OUT_NEAR_BYTES ((size_t)8 << 10)
+/* Entries that are looked up at once. */
+#define PH__OUT_AHEAD 16u
 /* No step is larger. */
 #define PH__OUT_STEP_BYTES ((size_t)256 << 10)
 /* Of git.git, 4 makes objects 5 % larger than 6 does, in half the time; and a client waits. */
@@ -87,6 +89,10 @@ struct ph_pack_out {
 	uint64_t count_end;          /* in the run: of the entry that stats count next */
 	bool count_delta;            /* it is stored as a delta */
 
+	/* Entries that were looked up at once, without their ids. */
+	struct ph_entry ahead[PH__OUT_AHEAD];
+	uint32_t ahead_pack, ahead_pos, ahead_count;
+
 	uint8_t *window;
 	uint32_t window_pack;
 	uint64_t window_at;
@@ -110,6 +116,8 @@ static inline void ph__out_gave(struct ph_pack_out *out, struct ph__out_buf *buf
 	ph_budget_spend_bytes(budget, out->trailer_known ? len : 2 * (uint64_t)len);
 }
 
+/* The entry at pos of the pack at hand, but for its id. */
+enum ph_status ph__out_entry_at(struct ph_pack_out *out, const struct ph_entry **entry);
 bool ph__out_selected(const struct ph_pack_out *out, struct ph_loc loc);
 
 /* How a delta goes out. */

@@ -96,6 +96,12 @@ static enum ph_status set_find_in(const struct ph_source *source, uint32_t pack,
 	return ph_index_find(&pack_of(source, pack)->index, oid, pos);
 }
 
+static enum ph_status set_entries(const struct ph_source *source, uint32_t pack, uint32_t pos,
+                                  uint32_t count, struct ph_entry *out)
+{
+	return ph_index_entries(&pack_of(source, pack)->index, pos, count, out);
+}
+
 void ph_pack_set_init(struct ph_pack_set *set, enum ph_hash_algo algo,
                       const struct ph_pack *const *packs, uint32_t count)
 {
@@ -108,6 +114,7 @@ void ph_pack_set_init(struct ph_pack_set *set, enum ph_hash_algo algo,
 	        .read = set_read,
 	        .trailer = set_trailer,
 	        .find_in = set_find_in,
+	        .entries = set_entries,
 	};
 
 	set->source.ops = &ops;

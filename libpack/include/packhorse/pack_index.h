@@ -41,6 +41,13 @@ PH_API enum ph_status ph_index_find(const struct ph_index *index, const struct p
                                     uint32_t *pos);
 PH_API enum ph_status ph_index_entry(const struct ph_index *index, uint32_t pos,
                                      struct ph_entry *out);
+/*
+ * Entries from pos on in one read, without their ids, which lie elsewhere: out[i].oid is left
+ * alone. At most PH_INDEX_ENTRIES_MAX, and no more than there are.
+ */
+#define PH_INDEX_ENTRIES_MAX 16u
+PH_API enum ph_status ph_index_entries(const struct ph_index *index, uint32_t pos, uint32_t count,
+                                       struct ph_entry *out);
 PH_API enum ph_status ph_index_at_offset(const struct ph_index *index, uint64_t offset,
                                          uint32_t *pos);
 

@@ -75,6 +75,12 @@ struct ph_source_ops {
 	/* As find, in this pack alone. May be NULL: then only what find finds in it is known. */
 	enum ph_status (*find_in)(const struct ph_source *source, uint32_t pack,
 	                          const struct ph_oid *oid, uint32_t *pos);
+	/*
+	 * As entry for count entries of a pack from pos on, at most 16 and no more than there are,
+	 * without their ids: cheaper where many are looked at in order. May be NULL.
+	 */
+	enum ph_status (*entries)(const struct ph_source *source, uint32_t pack, uint32_t pos,
+	                          uint32_t count, struct ph_entry *out);
 };
 
 struct ph_source {
