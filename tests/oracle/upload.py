@@ -301,7 +301,7 @@ class Case:
             self.use("deepen-relative")
         elif self.opens_less(theirs, ours):
             self.use("unseen boundary")
-        elif self.skewed() and self.skew_matters(theirs, ours):
+        elif (self.skewed() or self.outdated_want()) and self.skew_matters(theirs, ours):
             self.use("skewed dates")
         elif self.refused_rightly(ours):
             self.use("any object")
@@ -334,6 +334,11 @@ class Case:
     def skewed(self):
         return any(self.repo.time(p) > self.repo.time(c) for c in self.repo.commits()
                    for p in self.repo.links(c)[0] if p in self.repo.objects)
+
+    def outdated_want(self):
+        """Whether git's search from a want does not begin, as all that is common is newer."""
+        common = [self.repo.time(h) for h in self.named("have ") if h in self.repo.commits()]
+        return common and any(self.repo.time(w) < min(common) for w in self.named("want ") if w in self.repo.commits())
 
     def skew_matters(self, theirs, ours):
         """Whether ours is right where dates lead git astray."""
