@@ -34,7 +34,7 @@ enum ph_status ph_pack_in_new(struct ph_pack_in **out, const struct ph_pack_in_o
 	in->hash_bytes = ph_hash_bytes(options->algo);
 	in->error.what = "";
 	in->scratch_in_at = options->scratch->size;
-	ph_hash_init(&in->pack_hash, options->algo);
+	ph_hash_init_plain(&in->pack_hash, options->algo);
 	ph__in_fsck_init(in);
 	status = ph__in_window(in, &in->collected);
 	if (status == PH_OK)

@@ -51,6 +51,20 @@ enum ph_status ph__in_fsck(struct ph_pack_in *in, enum ph_object_type type,
 	return status;
 }
 
+/* ---- collisions ---- */
+
+enum ph_status ph__in_fail_attacked(struct ph_pack_in *in, const struct ph_oid *oid)
+{
+	return ph__in_fail(in, PH_ERR_COLLISION, "SHA1 appears to be part of a collision attack",
+	                   oid);
+}
+
+enum ph_status ph__in_hash_final(struct ph_pack_in *in, struct ph_hash *hash, struct ph_oid *oid)
+{
+	ph_hash_final(hash, oid);
+	return ph_hash_attacked(hash) ? ph__in_fail_attacked(in, oid) : PH_OK;
+}
+
 /* ---- objects that exist ---- */
 
 static enum ph_status fail_collision(struct ph_pack_in *in)

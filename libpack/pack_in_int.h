@@ -404,6 +404,9 @@ void ph__in_fsck_init(struct ph_pack_in *in);
 /* fsck of a commit, tree or tag whose id is known; anything else is fine. */
 enum ph_status ph__in_fsck(struct ph_pack_in *in, enum ph_object_type type,
                            const struct ph_oid *oid, const uint8_t *data, uint64_t size);
+/* Ends the hash of an object, and refuses what is part of a collision attack. */
+enum ph_status ph__in_hash_final(struct ph_pack_in *in, struct ph_hash *hash, struct ph_oid *oid);
+enum ph_status ph__in_fail_attacked(struct ph_pack_in *in, const struct ph_oid *oid);
 enum ph_status ph__in_existing(struct ph_pack_in *in);
 enum ph_status ph__in_existing_load(struct ph_pack_in *in);
 enum ph_status ph__in_existing_compare(struct ph_pack_in *in);

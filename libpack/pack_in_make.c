@@ -178,9 +178,10 @@ static enum ph_status make_end(struct ph_pack_in *in)
 	if (status != PH_OK)
 		return status;
 	if (make->hashing)
-		ph_hash_final(&make->hash, &make->oid);
-	make->active = false;
-	return PH_OK;
+		status = ph__in_hash_final(in, &make->hash, &make->oid);
+	if (status == PH_OK)
+		make->active = false;
+	return status;
 }
 
 /* Bytes of the result that did not go to memory. */
@@ -299,12 +300,14 @@ static enum ph_status apply_direct(struct ph_pack_in *in)
 		return fail_delta(in);
 	ph__in_charge(in, make->size);
 	if (make->hashing) {
-		ph_hash_object(&make->oid, in->options.algo, make->type, make->blob.mem,
-		               (size_t)make->size);
+		ph_hash_init_object(&make->hash, in->options.algo, make->type, make->size);
+		ph_hash_update(&make->hash, make->blob.mem, (size_t)make->size);
+		status = ph__in_hash_final(in, &make->hash, &make->oid);
 		ph__in_charge(in, make->size);
 	}
-	make->active = false;
-	return PH_OK;
+	if (status == PH_OK)
+		make->active = false;
+	return status;
 }
 
 /* ---- applying in steps ---- */

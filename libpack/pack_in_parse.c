@@ -373,8 +373,10 @@ static enum ph_status end_entry(struct ph_pack_in *in)
 	if (is_delta(in)) {
 		status = end_delta(in);
 	} else {
-		ph_hash_final(&in->hash, &record->oid);
-		status = ph__in_fsck(in, in->entry.type, &record->oid, in->meta, record->size);
+		status = ph__in_hash_final(in, &in->hash, &record->oid);
+		if (status == PH_OK)
+			status = ph__in_fsck(in, in->entry.type, &record->oid, in->meta,
+			                     record->size);
 	}
 	if (status != PH_OK)
 		return status;

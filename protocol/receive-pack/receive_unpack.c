@@ -37,6 +37,8 @@ static enum ph_step fail_pack(struct receive *r, enum ph_status status)
 	            error ? error->detail : "", (unsigned long long)(error ? error->offset : 0));
 	if (status == PH_ERR_FSCK && error)
 		ph__receive_say(r, "error: object %s: %s", error->detail, what);
+	else if (status == PH_ERR_COLLISION && error)
+		ph__receive_say(r, "fatal: %s: %s", what, error->detail);
 	else
 		ph__receive_say(r, "error: %s", text);
 	return ph__receive_fail_unpack(r, text);
