@@ -157,15 +157,10 @@ LANES_TARGET static bool lanes_some(const uint8_t *data, size_t blocks, uint32_t
 	return LANES_ANY(mask);
 }
 
-/* One or two are sooner looked at one by one. */
-#define LANES_WORTH 3u
-
 LANES_TARGET static bool lanes_watch(const uint8_t *data, size_t blocks, uint32_t *masks)
 {
 	bool any = false;
 
-	if (blocks < LANES_WORTH)
-		return ph__sha1_portable_conditions(data, blocks, masks);
 	while (blocks > 0) {
 		size_t some = blocks < LANES_COUNT ? blocks : LANES_COUNT;
 
