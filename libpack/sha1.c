@@ -95,6 +95,17 @@ const struct ph__sha1_path *ph__sha1_best(void)
 
 /* ---- watching ---- */
 
+static void suspect_some(const struct ph__sha1_path *path, struct ph__sha1_suspects *suspects,
+                         const uint8_t *data, size_t blocks, const uint32_t *masks,
+                         uint32_t (*before)[8], bool *attacked)
+{
+	for (size_t i = 0; i < blocks; i++) {
+		if (masks[i] != 0)
+			ph__sha1_suspect(path, suspects, data + PH__SHA1_BLOCK_BYTES * i, before[i],
+			                 masks[i], attacked);
+	}
+}
+
 void ph__sha1_watch(const struct ph__sha1_path *path, struct ph__sha1_suspects *suspects,
                     uint32_t state[5], const uint8_t *data, size_t blocks, bool *attacked)
 {
@@ -106,14 +117,28 @@ void ph__sha1_watch(const struct ph__sha1_path *path, struct ph__sha1_suspects *
 		bool any = path->conditions(data, some, masks);
 
 		path->blocks(state, data, some, before);
-		for (size_t i = 0; any && i < some; i++) {
-			if (masks[i] != 0)
-				ph__sha1_suspect(path, suspects, data + PH__SHA1_BLOCK_BYTES * i,
-				                 before[i], masks[i], attacked);
-		}
+		if (any)
+			suspect_some(path, suspects, data, some, masks, before, attacked);
 		data += PH__SHA1_BLOCK_BYTES * some;
 		blocks -= some;
 	}
+}
+
+static void end_waiting(struct ph__sha1 *sha1)
+{
+	const struct ph__sha1_path *path = sha1->path;
+	struct ph__sha1_suspects suspects;
+	uint32_t masks[PH__SHA1_WAITING_MAX];
+	unsigned waiting = sha1->waiting;
+
+	sha1->waiting = 0;
+	if (waiting == 0 || !path->conditions(sha1->blocks[0], waiting, masks))
+		return;
+	suspects.count = 0;
+	suspect_some(path, &suspects, sha1->blocks[0], waiting, masks, sha1->before,
+	             &sha1->attacked);
+	if (suspects.count > 0)
+		path->recheck(&suspects);
 }
 
 static void take_blocks(struct ph__sha1 *sha1, const uint8_t *data, size_t blocks)
@@ -122,6 +147,14 @@ static void take_blocks(struct ph__sha1 *sha1, const uint8_t *data, size_t block
 
 	if (sha1->plain) {
 		sha1->path->blocks(sha1->state, data, blocks, NULL);
+		return;
+	}
+	if (blocks <= PH__SHA1_WAITING_MAX) {
+		if (blocks > PH__SHA1_WAITING_MAX - sha1->waiting)
+			end_waiting(sha1);
+		memcpy(sha1->blocks[sha1->waiting], data, PH__SHA1_BLOCK_BYTES * blocks);
+		sha1->path->blocks(sha1->state, data, blocks, sha1->before + sha1->waiting);
+		sha1->waiting += (unsigned)blocks;
 		return;
 	}
 	suspects.count = 0;
@@ -140,6 +173,7 @@ void ph__sha1_init(struct ph__sha1 *sha1, const struct ph__sha1_path *path, bool
 	memcpy(sha1->state, ph__sha1_start, sizeof(ph__sha1_start));
 	sha1->bytes = 0;
 	sha1->plain = plain;
+	sha1->waiting = 0;
 	sha1->attacked = false;
 }
 
@@ -175,6 +209,7 @@ void ph__sha1_final(struct ph__sha1 *sha1, uint8_t out[20])
 	for (unsigned i = 0; i < 8; i++)
 		end[blocks * PH__SHA1_BLOCK_BYTES - 8 + i] = (uint8_t)(bits >> (56 - 8 * i));
 	take_blocks(sha1, end, blocks);
+	end_waiting(sha1);
 	for (unsigned i = 0; i < 20; i++)
 		out[i] = (uint8_t)(sha1->state[i / 4] >> (24 - 8 * (i % 4)));
 }

@@ -32,14 +32,14 @@ bool ph__sha1_vector_is_late(const struct ph__sha1_vector *vector);
 uint32_t ph__sha1_difference(const struct ph__sha1_vector *vector, unsigned word);
 
 struct ph__sha1_condition {
-	uint32_t dvs; /* a bit each, in the order of ph__sha1_vectors */
-	uint8_t a;    /* a word of the message schedule */
-	uint8_t i;    /* a bit of it */
-	uint8_t b;
-	uint8_t j;
-	bool differ;
+	uint32_t dvs;   /* a bit each, in the order of ph__sha1_vectors */
+	unsigned a : 7; /* a word of the message schedule */
+	unsigned i : 5; /* a bit of it */
+	unsigned b : 7;
+	unsigned j : 5;
+	unsigned differ : 1;
 };
-/* Those that concern most vectors first. */
+/* Those that rule out most vectors first. */
 extern const struct ph__sha1_condition ph__sha1_conditions[PH__SHA1_CONDITIONS];
 
 #endif

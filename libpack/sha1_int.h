@@ -50,6 +50,9 @@ struct ph__sha1_path {
 	unsigned few;   /* so many messages are hashed sooner one by one */
 };
 
+/* Blocks whose conditions wait for others, since many cost as much as one. */
+#define PH__SHA1_WAITING_MAX 8u
+
 struct ph__sha1 {
 	const struct ph__sha1_path *path;
 	uint32_t state[5];
@@ -57,6 +60,9 @@ struct ph__sha1 {
 	uint8_t block[PH__SHA1_BLOCK_BYTES];
 	bool plain; /* not watched */
 	bool attacked;
+	unsigned waiting;
+	uint32_t before[PH__SHA1_WAITING_MAX][8];
+	uint8_t blocks[PH__SHA1_WAITING_MAX][PH__SHA1_BLOCK_BYTES];
 };
 
 /* The paths of this processor, slowest first, NULL from some i on; the best, asked for once. */

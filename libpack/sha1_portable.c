@@ -38,23 +38,40 @@ static void expand(uint32_t *w, const uint8_t *block, unsigned words)
 	ROUND(f, k, c, d, e, a, b, word((t) + 3));                                                 \
 	ROUND(f, k, b, c, d, e, a, word((t) + 4))
 
-#define TWENTY(f, k, word, t)                                                                      \
-	FIVE(f, k, word, t);                                                                       \
-	FIVE(f, k, word, (t) + 5);                                                                 \
-	FIVE(f, k, word, (t) + 10);                                                                \
-	FIVE(f, k, word, (t) + 15)
+#ifdef PH_SHA1_SMALL
 
+#define WORD(t) (w[t])
+#define WORDS 80
+
+#define TWENTY(f, k, from)                                                                         \
+	for (unsigned t = (from); t < (from) + 20; t += 5) {                                       \
+		FIVE(f, k, WORD, t);                                                               \
+	}
+
+#else
+
+/* A window of the schedule, which is computed as rounds need it. */
+#define WORD(t) (w[(t)&15] = (t) < 16 ? w[t] : ROTATE(SUM(t), 1))
 #define SUM(t) (w[((t)-3) & 15] ^ w[((t)-8) & 15] ^ w[((t)-14) & 15] ^ w[(t)&15])
-#define WORD(t) (w[(t)&15] = (t) < 16 ? ph__sha1_word(block + 4 * (t)) : ROTATE(SUM(t), 1))
+#define WORDS 16
+
+#define TWENTY(f, k, from)                                                                         \
+	FIVE(f, k, WORD, from);                                                                    \
+	FIVE(f, k, WORD, (from) + 5);                                                              \
+	FIVE(f, k, WORD, (from) + 10);                                                             \
+	FIVE(f, k, WORD, (from) + 15);
+
+#endif
 
 static void compress(uint32_t state[5], const uint8_t *block)
 {
-	uint32_t a = state[0], b = state[1], c = state[2], d = state[3], e = state[4], w[16];
+	uint32_t a = state[0], b = state[1], c = state[2], d = state[3], e = state[4], w[WORDS];
 
-	TWENTY(CHOOSE, 0x5a827999, WORD, 0);
-	TWENTY(PARITY, 0x6ed9eba1, WORD, 20);
-	TWENTY(MAJORITY, 0x8f1bbcdc, WORD, 40);
-	TWENTY(PARITY, 0xca62c1d6, WORD, 60);
+	expand(w, block, WORDS);
+	TWENTY(CHOOSE, 0x5a827999, 0)
+	TWENTY(PARITY, 0x6ed9eba1, 20)
+	TWENTY(MAJORITY, 0x8f1bbcdc, 40)
+	TWENTY(PARITY, 0xca62c1d6, 60)
 	state[0] += a;
 	state[1] += b;
 	state[2] += c;
@@ -80,7 +97,7 @@ void ph__sha1_portable_blocks(uint32_t state[5], const uint8_t *data, size_t blo
 const struct ph__sha1_condition ph__sha1_conditions[PH__SHA1_CONDITIONS] = {
         PH__SHA1_CONDITIONS_ALL(ROW)};
 
-/* A few dozen are enough to rule all vectors out, but for one block of twenty. */
+/* Some fifty are enough to rule all vectors out, but for one block of twenty. */
 static uint32_t one_block(const uint8_t *block)
 {
 	uint32_t w[65], mask = UINT32_MAX;
@@ -136,7 +153,7 @@ static void side_by_side(const uint8_t *data, size_t blocks, uint32_t *masks)
 }
 
 /* Fewer are sooner looked at one by one. */
-#define SIDE_WORTH 6u
+#define SIDE_WORTH 8u
 
 bool ph__sha1_portable_conditions(const uint8_t *data, size_t blocks, uint32_t *masks)
 {

@@ -7,78 +7,57 @@
  * with LANES_ADD, LANES_SUB, LANES_XOR, LANES_XOR3, LANES_CHOOSE, LANES_MAJORITY, LANES_ROTATE,
  * LANES_ALL, LANES_LOAD, LANES_SELECT and LANES_SAME, and LANES_TARGET for functions.
  */
-/* The last step before another round function, or the end. */
-static inline unsigned recheck_stop(unsigned t, unsigned to)
-{
-	return t / 20 * 20 + 20 < to ? t / 20 * 20 + 20 : to;
-}
+static const uint32_t recheck_constants[4] = {0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6};
 
-#define RECHECK_FORWARD(f, k)                                                                      \
-	for (; from < stop; from++) {                                                              \
-		LANES sum = LANES_ADD(LANES_ADD(w[from], LANES_ALL(k)), LANES_ADD(e, f(b, c, d))); \
-                                                                                                   \
-		e = d;                                                                             \
-		d = c;                                                                             \
-		c = LANES_ROTATE(b, 30);                                                           \
-		b = a;                                                                             \
-		a = LANES_ADD(sum, LANES_ROTATE(a, 5));                                            \
-	}
+/* The sum of round function, constant and word at step t. */
+LANES_TARGET static inline LANES recheck_sum(const LANES *w, unsigned t, LANES b, LANES c, LANES d)
+{
+	LANES sum = LANES_ADD(w[t], LANES_ALL(recheck_constants[t / 20]));
+
+	if (t < 20)
+		return LANES_ADD(sum, LANES_CHOOSE(b, c, d));
+	if (t >= 40 && t < 60)
+		return LANES_ADD(sum, LANES_MAJORITY(b, c, d));
+	return LANES_ADD(sum, LANES_XOR3(b, c, d));
+}
 
 LANES_TARGET static void recheck_forward(LANES s[5], const LANES *w, unsigned from, unsigned to)
 {
 	LANES a = s[0], b = s[1], c = s[2], d = s[3], e = s[4];
 
-	while (from < to) {
-		unsigned stop = recheck_stop(from, to);
+	for (unsigned t = from; t < to; t++) {
+		LANES next =
+		        LANES_ADD(LANES_ADD(e, LANES_ROTATE(a, 5)), recheck_sum(w, t, b, c, d));
 
-		if (from < 20)
-			RECHECK_FORWARD(LANES_CHOOSE, 0x5a827999)
-		else if (from < 40)
-			RECHECK_FORWARD(LANES_XOR3, 0x6ed9eba1)
-		else if (from < 60)
-			RECHECK_FORWARD(LANES_MAJORITY, 0x8f1bbcdc)
-		else
-			RECHECK_FORWARD(LANES_XOR3, 0xca62c1d6)
+		e = d;
+		d = c;
+		c = LANES_ROTATE(b, 30);
+		b = a;
+		a = next;
 	}
 	s[0] = a, s[1] = b, s[2] = c, s[3] = d, s[4] = e;
 }
-
-#define RECHECK_BACKWARD(f, k)                                                                     \
-	for (; from > stop; from--) {                                                              \
-		LANES was_b = LANES_ROTATE(c, 2);                                                  \
-		LANES was_e = LANES_SUB(LANES_SUB(a, LANES_ADD(w[from - 1], LANES_ALL(k))),        \
-		                        LANES_ADD(LANES_ROTATE(b, 5), f(was_b, d, e)));            \
-                                                                                                   \
-		a = b;                                                                             \
-		b = was_b;                                                                         \
-		c = d;                                                                             \
-		d = e;                                                                             \
-		e = was_e;                                                                         \
-	}
 
 /* From the state after step from - 1 to that before step to. */
 LANES_TARGET static void recheck_backward(LANES s[5], const LANES *w, unsigned from, unsigned to)
 {
 	LANES a = s[0], b = s[1], c = s[2], d = s[3], e = s[4];
 
-	while (from > to) {
-		unsigned first = (from - 1) / 20 * 20;
-		unsigned stop = first > to ? first : to;
+	for (unsigned t = from; t-- > to;) {
+		LANES was_b = LANES_ROTATE(c, 2);
+		LANES was_e =
+		        LANES_SUB(LANES_SUB(a, LANES_ROTATE(b, 5)), recheck_sum(w, t, was_b, d, e));
 
-		if (from > 60)
-			RECHECK_BACKWARD(LANES_XOR3, 0xca62c1d6)
-		else if (from > 40)
-			RECHECK_BACKWARD(LANES_MAJORITY, 0x8f1bbcdc)
-		else if (from > 20)
-			RECHECK_BACKWARD(LANES_XOR3, 0x6ed9eba1)
-		else
-			RECHECK_BACKWARD(LANES_CHOOSE, 0x5a827999)
+		a = b;
+		b = was_b;
+		c = d;
+		d = e;
+		e = was_e;
 	}
 	s[0] = a, s[1] = b, s[2] = c, s[3] = d, s[4] = e;
 }
 
-LANES_TARGET static inline void recheck_expand(LANES w[80], const uint32_t (*words)[16],
-                                               unsigned first)
+LANES_TARGET static void recheck_expand(LANES w[80], const uint32_t (*words)[16], unsigned first)
 {
 	for (unsigned t = 0; t < 16; t++)
 		w[t] = LANES_LOAD(words[t] + first);
@@ -87,8 +66,7 @@ LANES_TARGET static inline void recheck_expand(LANES w[80], const uint32_t (*wor
 		                    1);
 }
 
-LANES_TARGET static inline void recheck_select(LANES s[5], LANES by, const LANES yes[5],
-                                               const LANES no[5])
+LANES_TARGET static void recheck_select(LANES s[5], LANES by, const LANES yes[5], const LANES no[5])
 {
 	for (unsigned i = 0; i < 5; i++)
 		s[i] = LANES_SELECT(by, yes[i], no[i]);

@@ -15,7 +15,7 @@ struct ph_hash {
 	bool attacked;
 	union {
 		uint64_t align;
-		uint8_t bytes[256];
+		uint8_t bytes[960];
 	} state; /* private */
 };
 
