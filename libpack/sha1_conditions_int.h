@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The unavoidable bit conditions of collision attacks on SHA-1, as published (M. Stevens, D. Shumow,
- * "Speeding up detection of SHA-1 collision attacks using unavoidable attack conditions", 2017).
- * Each says that two bits of the message schedule are equal, or differ, in every block of an attack
- * by the vectors named. X(n, a, i, b, j, differ, dvs): bit i of word a and bit j of word b; dvs has
- * a bit for each vector, in the order of ph__sha1_vectors. They are grouped by the later word, as a
- * window of the schedule passes; n is their place in the order in which they rule out most vectors
- * soonest.
+ * The unavoidable bit conditions of collision attacks on SHA-1, as published (M. Stevens, D.
+ * Shumow, "Speeding up detection of SHA-1 collision attacks using unavoidable attack conditions",
+ * 2017). Each says that two bits of the message schedule are equal, or differ, in every block of an
+ * attack by the vectors named. X(n, a, i, b, j, differ, dvs): bit i of word a and bit j of word b;
+ * dvs has a bit for each vector, in the order of ph__sha1_vectors. They are grouped by the later
+ * word, as a window of the schedule passes; n is their place in the order in which they rule out
+ * most vectors soonest.
  */
 #ifndef PACKHORSE_SHA1_CONDITIONS_INT_H
 #define PACKHORSE_SHA1_CONDITIONS_INT_H
