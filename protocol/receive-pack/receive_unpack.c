@@ -68,7 +68,10 @@ static enum ph_status pack_begin(struct receive *r)
 	                                       .alloc = service->alloc,
 	                                       .limits = service->limits,
 	                                       .user = r,
-	                                       .warn = warn};
+	                                       .warn = warn,
+	                                       .executor = service->executor,
+	                                       .wake_user = &r->session,
+	                                       .wake = ph__session_wake};
 	if (r->snapshot)
 		options->base = ph_snapshot_source(r->snapshot);
 	if (status == PH_OK)
@@ -227,5 +230,9 @@ enum ph_step ph__receive_resolve(struct receive *r, uint32_t *budget)
 	if (status < 0)
 		return fail_pack(r, status);
 	progress(r, false);
-	return PH_STEP_AGAIN;
+	if (status != PH_PENDING)
+		return PH_STEP_AGAIN;
+	if (r->session.deadline_ms > r->session.now_ms + PROGRESS_MS)
+		r->session.deadline_ms = r->session.now_ms + PROGRESS_MS;
+	return PH_STEP_WAIT;
 }
