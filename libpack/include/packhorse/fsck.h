@@ -73,8 +73,8 @@ PH_API enum ph_status ph_fsck_object(const struct ph_fsck *fsck, enum ph_object_
                                      const void *data, size_t size);
 /*
  * A blob that a tree calls .gitmodules or .gitattributes. type is what the id really names:
- * anything but a blob is an error. data may be NULL when size is over PH_FSCK_SPECIAL_BYTES_MAX:
- * refused.
+ * anything but a blob is an error, and PH_OBJ_NONE means that it is nowhere. data may be NULL when
+ * size is over PH_FSCK_SPECIAL_BYTES_MAX: refused.
  */
 #define PH_FSCK_SPECIAL_BYTES_MAX (100u << 20)
 PH_API enum ph_status ph_fsck_blob(const struct ph_fsck *fsck, enum ph_fsck_blob_kind kind,
