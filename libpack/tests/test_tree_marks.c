@@ -448,6 +448,44 @@ static void changes(void **state)
 	assert_true(c.links_part * 2 < c.links_whole);
 }
 
+/* A file and a directory of one name, with others between that begin with it. */
+static void far_apart(void **state)
+{
+	static const char *const near[] = {"foo", "foo-bar", "foo.c", "foo.c-d", "foo.c.e", "fop"};
+	static struct chain c;
+	static struct tree tree;
+	uint64_t twice = 0;
+
+	(void)state;
+	chain_begin(&c, 1, &tree, 0);
+	for (unsigned i = 0; i < 6000; i++) {
+		/* From a tree that is right, unless by chance. */
+		bool right = i % 2 == 0;
+
+		tree.count = 0;
+		for (unsigned k = 0; k < 12; k++) {
+			struct entry *entry = &tree.at[tree.count];
+			bool again = tree.count > 0 && strcmp(entry[-1].name, near[k / 2]) == 0;
+
+			if (ph_test_rng_below(&c.rng, 2) == 0 || (right && again))
+				continue;
+			memset(entry, 0, sizeof *entry);
+			snprintf(entry->mode, sizeof entry->mode, k % 2 ? "40000" : "100644");
+			snprintf(entry->name, sizeof entry->name, "%s", near[k / 2]);
+			memset(entry->id, (int)k + 1, sizeof entry->id);
+			tree.count++;
+		}
+		qsort(tree.at, tree.count, sizeof tree.at[0], entry_cmp);
+		write_tree(&tree, c.algo, &c.result);
+		make_delta(&c.rng, &c.base, &c.result, &c.delta);
+		step(&c, false);
+		step(&c, true);
+		twice += !c.base_marks.known;
+	}
+	chain_end(&c);
+	assert_true(twice > 1000);
+}
+
 /* Copies and inserts of anything, cut anywhere. */
 static void wild(void **state)
 {
@@ -479,6 +517,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(changes),
+	        cmocka_unit_test(far_apart),
 	        cmocka_unit_test(wild),
 	};
 
