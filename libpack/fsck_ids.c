@@ -108,6 +108,35 @@ enum ph_status ph_fsck_rules_set(struct ph_fsck_rules *rules, const char *id, co
 	return PH_OK;
 }
 
+static void sift(struct ph_oid *at, uint32_t hole, uint32_t count)
+{
+	struct ph_oid value = at[hole];
+
+	while (hole < count / 2) {
+		uint32_t child = 2 * hole + 1;
+
+		child += child + 1 < count && ph_oid_cmp(&at[child], &at[child + 1]) < 0;
+		if (ph_oid_cmp(&value, &at[child]) >= 0)
+			break;
+		at[hole] = at[child];
+		hole = child;
+	}
+	at[hole] = value;
+}
+
+void ph_fsck_skips_sort(struct ph_oid *skips, uint32_t count)
+{
+	for (uint32_t i = count / 2; i > 0; i--)
+		sift(skips, i - 1, count);
+	for (uint32_t i = count; i > 1; i--) {
+		struct ph_oid last = skips[i - 1];
+
+		skips[i - 1] = skips[0];
+		skips[0] = last;
+		sift(skips, 0, i - 1);
+	}
+}
+
 bool ph_fsck_skipped(const struct ph_fsck_rules *rules, const struct ph_oid *oid)
 {
 	uint32_t from = 0;

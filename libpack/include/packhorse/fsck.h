@@ -54,6 +54,8 @@ PH_API enum ph_status ph_fsck_rules_set(struct ph_fsck_rules *rules, const char 
 PH_API const char *ph_fsck_id(uint32_t number);
 /* What git says about a finding, behind its id; "" for none that there is. Never NULL. */
 PH_API const char *ph_fsck_text(const char *id);
+/* Brings objects into the order that rules->skips has. */
+PH_API void ph_fsck_skips_sort(struct ph_oid *skips, uint32_t count);
 /* Whether an object is let through (rules may be NULL). */
 PH_API bool ph_fsck_skipped(const struct ph_fsck_rules *rules, const struct ph_oid *oid);
 
