@@ -12,6 +12,7 @@
 #ifndef PACKHORSE_CONFIG_H
 #define PACKHORSE_CONFIG_H
 
+#include <packhorse/fsck.h>
 #include <packhorse/store.h>
 
 #ifdef __cplusplus
@@ -57,6 +58,25 @@ struct ph_config {
 	/* receive.* */
 	uint32_t receive_keepalive_s; /* receive.keepAlive, likewise */
 	bool deny_deletes, deny_non_fast_forwards;
+	/* receive.denyDeleteCurrent; receive.denyCurrentBranch is about working trees: there are
+	 * none here, so it is taken and changes nothing. */
+	enum ph_config_deny {
+		PH_DENY_UNSET, /* as refuse, with a hint on how to change that */
+		PH_DENY_IGNORE,
+		PH_DENY_WARN,
+		PH_DENY_REFUSE
+	} deny_delete_current;
+	bool advertise_atomic;       /* receive.advertiseAtomic, true */
+	bool advertise_push_options; /* receive.advertisePushOptions */
+	bool shallow_update;         /* receive.shallowUpdate */
+	bool ofs_delta;              /* repack.useDeltaBaseOffset, true */
+	uint64_t max_input_bytes;    /* receive.maxInputSize; 0: none but that of the limits */
+
+	/* receive.fsckObjects; where that is not said transfer.fsckObjects; true, false in git */
+	bool fsck_objects;
+	bool fsck_receive_said;           /* private */
+	struct ph_fsck_rules fsck;        /* receive.fsck.<msg-id>; without skips */
+	struct ph_config_list fsck_skips; /* receive.fsck.skipList: each one or more ids */
 
 	struct ph_config_list hide_upload; /* transfer.hideRefs and uploadpack.hideRefs, in order */
 	struct ph_config_list hide_receive;       /* transfer.hideRefs and receive.hideRefs */
