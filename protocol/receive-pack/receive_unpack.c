@@ -53,7 +53,10 @@ static enum ph_status pack_begin(struct receive *r)
 	*options = (struct ph_pack_in_options){.algo = r->algo,
 	                                       .alloc = service->alloc,
 	                                       .limits = service->limits,
-	                                       .user = r};
+	                                       .user = r,
+	                                       .executor = service->executor,
+	                                       .wake_user = &r->session,
+	                                       .wake = ph__session_wake};
 	if (r->snapshot)
 		options->base = ph_snapshot_source(r->snapshot);
 	if (status == PH_OK)
@@ -250,5 +253,9 @@ enum ph_step ph__receive_resolve(struct receive *r, uint32_t *budget)
 	if (status < 0)
 		return fail_pack(r, status);
 	progress(r, false);
-	return PH_STEP_AGAIN;
+	if (status != PH_PENDING)
+		return PH_STEP_AGAIN;
+	if (r->session.deadline_ms > r->session.now_ms + PROGRESS_MS)
+		r->session.deadline_ms = r->session.now_ms + PROGRESS_MS;
+	return PH_STEP_WAIT;
 }
