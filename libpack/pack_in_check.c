@@ -52,6 +52,9 @@ static enum ph_status refuse(struct ph__in_lane *lane, enum ph_object_type type,
 
 	if (!oid)
 		ph_hash_object(&made, lane->in->options.algo, type, data, (size_t)size);
+	/* Of an object whose id was known, nothing is found when it is on the skip list. */
+	if (!oid && ph_fsck_skipped(lane->in->options.rules, &made))
+		return lane->find_status;
 	return ph__lane_fail(lane, PH_ERR_FSCK, lane->fsck_id, oid ? oid : &made);
 }
 
@@ -64,7 +67,7 @@ enum ph_status ph__in_fsck(struct ph__in_lane *lane, enum ph_object_type type, u
 		return PH_OK;
 	assert(data);
 	lane->fsck_entry = entry;
-	lane->fsck_oid = oid;
+	lane->fsck_oid = lane->fsck.oid = oid;
 	lane->fsck_id = ph_status_text(PH_ERR_FSCK);
 	ph__lane_charge(lane, size);
 	status = ph_fsck_object(&lane->fsck, type, data, (size_t)size);

@@ -95,9 +95,12 @@ void ph__in_finds_tell(struct ph_pack_in *in)
 
 	if (finds->count > 0)
 		cut_back(finds);
-	for (uint32_t i = 0; i < finds->count; i++)
-		in->options.warn(in->options.user, finds->list[i].id,
-		                 &ph__in_record(in, finds->list[i].entry)->oid);
+	for (uint32_t i = 0; i < finds->count; i++) {
+		const struct ph_oid *oid = &ph__in_record(in, finds->list[i].entry)->oid;
+
+		if (!ph_fsck_skipped(in->options.rules, oid))
+			in->options.warn(in->options.user, finds->list[i].id, oid);
+	}
 	ph_mem_free(in->options.alloc, finds->list);
 	memset(finds, 0, sizeof(*finds));
 }

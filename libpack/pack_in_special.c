@@ -126,7 +126,7 @@ static enum ph_status check_blob(struct ph_pack_in *in, enum ph_object_type type
 	const struct ph__in_special *one = &in->main.specials.list[in->next];
 	enum ph_status status;
 
-	in->main.fsck_oid = &one->oid;
+	in->main.fsck_oid = in->main.fsck.oid = &one->oid;
 	in->main.fsck_id = ph_status_text(PH_ERR_FSCK);
 	status = ph_fsck_blob(&in->main.fsck, (enum ph_fsck_blob_kind)one->kind, type, data, size);
 	if (status == PH_ERR_FSCK)
@@ -170,10 +170,7 @@ enum ph_status ph__in_special(struct ph_pack_in *in)
 	one = &in->main.specials.list[in->next];
 	status = locate(in, one, &loc, &stored);
 	if (status == PH_ERR_NOT_FOUND)
-		return ph__in_fail(in, PH_ERR_FSCK,
-		                   one->kind == PH_FSCK_GITMODULES ? "gitmodulesMissing"
-		                                                   : "gitattributesMissing",
-		                   &one->oid);
+		return check_blob(in, PH_OBJ_NONE, NULL, 0);
 	if (status != PH_OK)
 		return status;
 	if (stored.type != PH_OBJ_BLOB || stored.size > PH_FSCK_SPECIAL_BYTES_MAX)
