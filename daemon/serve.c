@@ -219,6 +219,9 @@ static bool ssh_start(struct server *server)
 	options.service.memory = server->memory;
 	options.service.selections = server->selections;
 	options.service.executor = ph__pool_executor(server->pool);
+#ifdef PH_LIBDEFLATE
+	options.service.unpack = ph_unpack_libdeflate();
+#endif
 	if (!keeper_start(server, &options.service))
 		return false;
 	options.keys = server->keys;

@@ -267,6 +267,7 @@ struct ph__in_lane {
 	uint8_t *spare; /* one freed piece of memory, kept for the next object */
 	size_t spare_cap;
 	struct ph_inflate *inflate;
+	void *unpack;    /* a state of options->unpack; NULL: there is none */
 	uint8_t *window; /* inflated bytes on their way */
 	struct ph__in_batch batch;
 
@@ -315,6 +316,7 @@ struct ph_pack_in {
 	struct ph_hash pack_hash;
 	struct ph_hash hash;
 	uint64_t entry_done;   /* inflated of this entry */
+	bool begun;            /* some of its stream was taken */
 	uint64_t inflated;     /* of all, as they came */
 	uint64_t results;      /* bytes of the results of all deltas */
 	uint64_t work;         /* bytes made while resolving */
@@ -522,6 +524,9 @@ enum ph_status ph__in_name(struct ph__in_lane *lane);
 /* Bytes [at, end) of the run or of the base through a window: at least one, at most all. */
 enum ph_status ph__in_input(struct ph__in_lane *lane, uint32_t pack, uint64_t at, uint64_t end,
                             const uint8_t **out, size_t *len);
+/* All of these bytes at once; not more than a window. */
+enum ph_status ph__in_input_whole(struct ph__in_lane *lane, uint32_t pack, uint64_t at,
+                                  uint64_t end, const uint8_t **out);
 /* The header of a stored entry. */
 enum ph_status ph__in_header_read(struct ph__in_lane *lane, const struct ph__in_stored *stored,
                                   struct ph__in_header *out);

@@ -20,6 +20,8 @@ enum ph_status ph__lane_init(struct ph__in_lane *lane, struct ph_pack_in *in, ui
 	ph__in_batch_init(&lane->batch, batch);
 	if (ph__in_look_init(lane) != PH_OK)
 		return PH_ERR_NOMEM;
+	if (in->options.unpack && in->options.unpack->begin(&lane->unpack) != PH_OK)
+		return PH_ERR_NOMEM;
 	return ph_inflate_new(&lane->inflate, in->options.alloc);
 }
 
@@ -31,6 +33,8 @@ void ph__lane_release(struct ph__in_lane *lane)
 	ph__in_blob_release(lane, &lane->make.blob);
 	ph__in_batch_release(lane);
 	ph_inflate_free(lane->inflate);
+	if (lane->unpack)
+		lane->in->options.unpack->end(lane->unpack);
 	ph_mem_free(alloc, lane->stack);
 	ph_mem_free(alloc, lane->spare);
 	ph_mem_free(alloc, lane->window);

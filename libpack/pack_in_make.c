@@ -59,6 +59,23 @@ enum ph_status ph__in_input(struct ph__in_lane *lane, uint32_t pack, uint64_t at
 	return PH_OK;
 }
 
+enum ph_status ph__in_input_whole(struct ph__in_lane *lane, uint32_t pack, uint64_t at,
+                                  uint64_t end, const uint8_t **out)
+{
+	enum ph_status status;
+	size_t len;
+
+	assert(end - at <= PH__IN_WINDOW_BYTES);
+	status = ph__in_input(lane, pack, at, end, out, &len);
+	if (status != PH_OK || len == end - at)
+		return status;
+	/* The window ends in the middle: another one begins here. */
+	lane->input_len = 0;
+	status = ph__in_input(lane, pack, at, end, out, &len);
+	assert(status != PH_OK || len == end - at);
+	return status;
+}
+
 enum ph_status ph__in_header_read(struct ph__in_lane *lane, const struct ph__in_stored *stored,
                                   struct ph__in_header *out)
 {
@@ -234,6 +251,33 @@ static enum ph_status inflate_some(struct ph__in_lane *lane, uint8_t *out, size_
 	return status == PH_ERR_ZLIB ? PH_ERR_CORRUPT : status;
 }
 
+/*
+ * Inflates what is left of the stream in one go, if it can be. False: it is to be done in steps,
+ * which also tell what is wrong with it.
+ */
+static enum ph_status unpack(struct ph__in_lane *lane, uint8_t *out, size_t size, bool *done)
+{
+	struct ph__in_make *make = &lane->make;
+	const struct ph_unpack *unpack = lane->in->options.unpack;
+	const uint8_t *data;
+	enum ph_status status;
+	size_t len;
+	size_t used;
+
+	*done = false;
+	if (!lane->unpack || size > PH__IN_DIRECT_BYTES_MAX || make->at >= make->end ||
+	    make->end - make->at > PH__IN_WINDOW_BYTES)
+		return PH_OK;
+	len = (size_t)(make->end - make->at);
+	status = ph__in_input_whole(lane, make->pack, make->at, make->end, &data);
+	if (status != PH_OK || unpack->run(lane->unpack, data, len, &used, out, size) != PH_OK)
+		return status;
+	make->at += used;
+	ph__lane_charge(lane, size);
+	*done = true;
+	return PH_OK;
+}
+
 /* A step of inflating a whole object. */
 static enum ph_status inflate_step(struct ph__in_lane *lane)
 {
@@ -243,6 +287,17 @@ static enum ph_status inflate_step(struct ph__in_lane *lane)
 
 	if (make->ended)
 		return make_end(lane);
+	if (make->blob.mem && make->done == 0) {
+		bool done;
+
+		status = unpack(lane, make->blob.mem, (size_t)make->size, &done);
+		if (status != PH_OK)
+			return status;
+		make->ended = done;
+		make->done = done ? make->size : 0;
+		if (done)
+			return make_end(lane);
+	}
 	if (make->blob.mem) {
 		uint64_t stop = make->done + PH__IN_STEP_BYTES;
 		size_t at = (size_t)make->done;
@@ -315,7 +370,14 @@ static enum ph_status apply_direct(struct ph__in_lane *lane)
 	struct ph__in_make *make = &lane->make;
 	const struct ph__in_blob *base = make->base;
 	enum ph_status status = reserve_delta(lane, (size_t)make->delta_size);
+	bool done = false;
 
+	if (status == PH_OK && make->len == 0)
+		status = unpack(lane, lane->delta, (size_t)make->delta_size, &done);
+	if (done) {
+		make->len = (size_t)make->delta_size;
+		status = PH_END;
+	}
 	while (status == PH_OK)
 		status = inflate_some(lane, lane->delta, &make->len, (size_t)make->delta_size);
 	if (status != PH_END)

@@ -54,6 +54,7 @@ BELOW = {
 # Third party -> the only files that may include it.
 ALONE = {
     r"zlib\.h": r"libpack/zlib_streams\.c",
+    r"libdeflate\.h": r"libpack/unpack_libdeflate\.c",
     r"mbedtls/.*": r"libpack/hash_mbedtls\.c|ssh/seed_key\.c|unikernel/(random|keys|net/secret)\.c",
     r"libssh/.*": r"ssh/.*",
     r"uv\.h": r"daemon/.*",

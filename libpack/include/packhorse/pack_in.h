@@ -20,6 +20,7 @@
 #include <packhorse/executor.h>
 #include <packhorse/fsck.h>
 #include <packhorse/pack_index.h>
+#include <packhorse/unpack.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -46,6 +47,7 @@ struct ph_pack_in_options {
 	const struct ph_executor *executor;
 	void *wake_user;
 	void (*wake)(void *user);
+	const struct ph_unpack *unpack; /* for what is at hand as a whole; may be NULL */
 	/* What fsck finds, and how bad that is; NULL: its defaults. */
 	const struct ph_fsck_rules *rules;
 	/* Objects are not checked by fsck (receive.fsckObjects=false). */
