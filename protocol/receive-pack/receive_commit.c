@@ -183,6 +183,9 @@ enum ph_step ph__receive_prepare(struct receive *r)
 	/* A refused push leaves nothing behind, not even its objects. */
 	if (!any_staged(r))
 		return finished(r);
+	status = ph__receive_shallow_stage(r);
+	if (status != PH_OK)
+		return fail(r, status);
 	status = ph_txn_prepare(r->txn);
 	if (status == PH_ERR_CONFLICT)
 		return conflict(r);

@@ -3,8 +3,8 @@
  * One push: what its phases share. Each phase is a file: the session itself and its advertisement
  * (receive_pack.c), commands (receive_commands.c), push options (receive_options.c), the wait for
  * memory (receive_admit.c), the pack (receive_unpack.c), the proof that what is new is connected
- * (receive_connect.c, receive_tips.c), checks of every command (receive_check.c, receive_deny.c),
- * the transaction's end (receive_commit.c), and the report (receive_report.c).
+ * (receive_connect.c, receive_shallow.c, receive_tips.c), checks of every command (receive_check.c,
+ * receive_deny.c), the transaction's end (receive_commit.c), and the report (receive_report.c).
  *
  * A phase's function works a little and returns what it needs next. It moves on by setting phase
  * and returning PH_STEP_AGAIN.
@@ -69,6 +69,7 @@ struct receive_command {
 	bool skip;   /* nothing to do: reported ok all the same */
 	bool staged; /* part of the transaction, and not dropped */
 	bool proven; /* its tip was found connected */
+	bool cut;    /* not without the client's shallow boundary */
 	bool logged; /* the transaction's log says that it is done */
 };
 
@@ -92,12 +93,22 @@ struct receive_connect {
 	uint32_t wanted; /* commands that the walk is for */
 	uint64_t spent;  /* on setting walks up */
 	bool again;      /* it is not the first walk */
+	bool bounded;    /* walks end at the client's shallow boundary, too */
 };
 
 /* Push options, each NUL-terminated. */
 struct receive_options {
 	char **list;
 	uint32_t count, size;
+};
+
+/* The client's boundary, and what of it the repository's becomes. */
+struct receive_shallow {
+	struct ph_oid *oids;
+	uint32_t count, size;
+	uint32_t at, kept; /* while those that may be needed are looked for */
+	bool *used;        /* which of them the second round has met */
+	bool staged;       /* the transaction sets the repository's */
 };
 
 /* What is noted of the pack for later readers. */
@@ -128,7 +139,7 @@ struct receive {
 	uint32_t count, commands_size;
 	char *names;
 	size_t names_len, names_size;
-	uint32_t shallows;
+	struct receive_shallow shallow;
 	bool report, side_band, quiet, atomic, updates;
 	bool asks_options; /* push options follow the commands, maybe none */
 	struct receive_options options;
@@ -229,6 +240,23 @@ enum ph_step ph__receive_connect(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_names(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_aliases(struct receive *r, uint32_t *budget);
 void ph__receive_connect_release(struct receive *r);
+/* ---- receive_shallow.c ---- */
+
+/* One line of the client's boundary. PH_ERR_LIMIT, PH_ERR_NOMEM. */
+enum ph_status ph__receive_shallow_add(struct receive *r, const struct ph_oid *oid);
+/*
+ * Whether any of it may be needed: commits that are not in the repository but in the pack. Only
+ * those are kept. PH_AGAIN: budget spent.
+ */
+enum ph_status ph__receive_shallow_any(struct receive *r, bool *any, uint32_t *budget);
+/* Has a walk end there. */
+enum ph_status ph__receive_shallow_graft(struct receive *r, struct ph_walk *walk);
+/* Takes note of where a walk has ended. */
+enum ph_status ph__receive_shallow_used(struct receive *r, const struct ph_walk *walk);
+/* Puts it into the transaction when a staged command needs it. */
+enum ph_status ph__receive_shallow_stage(struct receive *r);
+void ph__receive_shallow_release(struct receive *r);
+
 /* Asks for the section while the pack is being written. */
 enum ph_status ph__receive_tips_begin(struct receive *r);
 /* Writes it, with the walk that has proven all commands. False: budget spent, call it again. */

@@ -276,6 +276,7 @@ static void receive_free(struct ph_session *session)
 	ph__receive_drop_work(r);
 	ph__advert_release(&r->advert);
 	ph__receive_options_release(r);
+	ph__receive_shallow_release(r);
 	ph_config_release(&r->config, alloc);
 	ph_snapshot_release(r->snapshot);
 	ph_mem_free(alloc, r->commands);
