@@ -235,7 +235,7 @@ static void progress(struct receive *r, bool done)
 static enum ph_step resolved(struct receive *r)
 {
 	const struct ph_pack_in_stats *stats = ph_pack_in_stats(r->pack_in);
-	bool empty = stats->announced == 0;
+	bool empty = stats->announced == 0, bases = stats->bases_added > 0;
 	enum ph_status status = PH_OK;
 
 	r->pack_bytes = stats->bytes;
@@ -252,7 +252,7 @@ static enum ph_step resolved(struct receive *r)
 	}
 	if (status != PH_OK)
 		return fail_pack(r, status);
-	r->phase = RECEIVE_TARGETS;
+	r->phase = bases && receive_hides(r) ? RECEIVE_BASES : RECEIVE_TARGETS;
 	return PH_STEP_AGAIN;
 }
 
