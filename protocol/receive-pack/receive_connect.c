@@ -233,6 +233,7 @@ static enum ph_status have_ref(struct receive *r)
 {
 	struct receive_connect *connect = &r->connect;
 	struct ph_ref ref;
+	bool peeled;
 	enum ph_status status = ph_ref_iter_next(connect->refs, &ref);
 
 	if (status != PH_OK || *ref.target)
@@ -240,7 +241,10 @@ static enum ph_status have_ref(struct receive *r)
 	connect->spent++;
 	if (ph_config_hidden(&r->config.hide_receive, ref.name))
 		return PH_OK;
-	status = ph_walk_have(connect->walk, &ref.oid);
+	/* What a tag names is known without reading it. The tag itself counts only where all that
+	 * is selected has to be the push's own. */
+	peeled = !ph_oid_is_zero(&ref.peeled) && !receive_hides(r);
+	status = ph_walk_have(connect->walk, peeled ? &ref.peeled : &ref.oid);
 	return status == PH_ERR_NOT_FOUND ? PH_OK : status;
 }
 
