@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Lists of values: hidden from upload-pack, from receive-pack, packfile URIs, bundles. */
-#define LISTS 4u
+/* Lists of values: hidden from upload-pack, from receive-pack, packfile URIs, bundles, skips. */
+#define LISTS 5u
 
 struct memory {
 	char *text[2]; /* the server's, the repository's; NULL for none */
@@ -28,7 +28,9 @@ static void set_defaults(struct ph_config *config)
 	        .advertise_atomic = true,
 	        .ofs_delta = true,
 	        .tree_depth_max = UINT32_MAX,
+	        .fsck_objects = true,
 	};
+	ph_fsck_rules_init(&config->fsck);
 }
 
 /* ---- one value ---- */
@@ -99,6 +101,17 @@ static void set_bool(struct ph_config *config, const struct ph__config_key *know
 		config->allow_tip_sha1 = config->allow_reachable_sha1 = truth;
 }
 
+/* The word for receive-pack counts, wherever it stands. */
+static void set_fsck(struct ph_config *config, const struct ph__config_key *known,
+                     const char *value)
+{
+	bool receive = known->field == PH__CONFIG_FSCK_RECEIVE;
+
+	if (receive || !config->fsck_receive_said)
+		ph__config_bool(value, &config->fsck_objects);
+	config->fsck_receive_said = config->fsck_receive_said || receive;
+}
+
 static void set_number(struct ph_config *config, const struct ph__config_key *known,
                        const char *value)
 {
@@ -166,6 +179,16 @@ static void apply(struct ph_config *config, char *key, char *value)
 	case PH__CONFIG_TREE_DEPTH:
 		set_tree_depth(config, known, value);
 		break;
+	case PH__CONFIG_FSCK:
+		set_fsck(config, known, value);
+		break;
+	case PH__CONFIG_FSCK_ID:
+		/* It was checked, so it cannot fail. */
+		(void)ph_fsck_rules_set(&config->fsck, strrchr(key, '.') + 1, value);
+		break;
+	case PH__CONFIG_FSCK_SKIPS:
+		add_item(&config->fsck_skips, value);
+		break;
 	case PH__CONFIG_UNBORN:
 		set_unborn(config, value);
 		break;
@@ -228,6 +251,7 @@ static enum ph_status fill(struct ph_config *config, char *text[2], const struct
 	config->hide_receive.items = memory->items + values;
 	config->blob_packfile_uris.items = memory->items + 2 * (size_t)values;
 	config->bundles.items = memory->items + 3 * (size_t)values;
+	config->fsck_skips.items = memory->items + 4 * (size_t)values;
 	for (size_t i = 0; i < 2; i++) {
 		char *at = text[i], *key, *value;
 

@@ -169,6 +169,8 @@ struct receive {
 	uint32_t pack;
 	const char *unpack_error; /* static; NULL when it was fine */
 	uint32_t fsck_warnings;
+	struct ph_fsck_rules fsck; /* what the configuration says, while the pack is read */
+	struct ph_oid *fsck_skips;
 	uint64_t pack_taken; /* bytes of it so far */
 	uint64_t pack_bytes;
 	uint32_t pack_objects;
@@ -237,6 +239,14 @@ enum ph_step ph__receive_fail_unpack(struct receive *r, const char *text);
 void ph__receive_fail_all(struct receive *r, const char *text);
 /* Frees what only the work needs, before the report: the transaction above all. */
 void ph__receive_drop_work(struct receive *r);
+
+/* ---- receive_fsck.c ---- */
+
+/* Has the pack checked as the configuration says. After pack_options are made. PH_ERR_NOMEM. */
+enum ph_status ph__receive_fsck_begin(struct receive *r);
+/* Tells the client which object was refused, and why. */
+void ph__receive_fsck_refuse(struct receive *r, const char *hex, const char *id);
+void ph__receive_fsck_release(struct receive *r);
 
 /* ---- phases ---- */
 

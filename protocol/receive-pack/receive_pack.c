@@ -262,6 +262,7 @@ void ph__receive_drop_work(struct receive *r)
 	ph__receive_deny_release(r);
 	ph_reader_free(r->reader);
 	ph_pack_in_free(r->pack_in);
+	ph__receive_fsck_release(r);
 	ph__receive_tips_release(r);
 	ph_txn_free(r->txn);
 	r->reader = NULL;
