@@ -218,6 +218,7 @@ enum ph_step ph__receive_commit(struct receive *r)
 	if (status != PH_OK)
 		return fail(r, status);
 	log_done(r);
+	ph__receive_post_receive(r);
 	if (r->session.service.changed)
 		r->session.service.changed(r->session.service.changed_user, r->repo);
 	return finished(r);

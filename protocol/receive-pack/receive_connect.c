@@ -41,7 +41,7 @@ static enum ph_step finished(struct receive *r)
 	release_walk(&r->connect);
 	ph__receive_tips_release(r);
 	r->at = 0;
-	r->phase = RECEIVE_CHECK;
+	r->phase = RECEIVE_PRE_RECEIVE;
 	return PH_STEP_AGAIN;
 }
 

@@ -4,7 +4,8 @@
  * (receive_pack.c), commands (receive_commands.c), the wait for memory (receive_admit.c), the pack
  * (receive_unpack.c), the proof that what is new is connected (receive_connect.c, receive_tips.c),
  * checks of every command (receive_check.c, receive_deny.c), the transaction's end
- * (receive_commit.c), and the report (receive_report.c).
+ * (receive_commit.c), and the report (receive_report.c). Between them the owner is asked
+ * (receive_policy.c).
  *
  * A phase's function works a little and returns what it needs next. It moves on by setting phase
  * and returning PH_STEP_AGAIN.
@@ -16,6 +17,7 @@
 #include "advert_int.h"
 #include "commit_int.h"
 #include "out_int.h"
+#include "receive_policy_int.h"
 #include "session_int.h"
 
 #include <packhorse/config.h>
@@ -37,18 +39,22 @@
 #define RECEIVE_FSCK_LOGGED_MAX 100u
 
 enum receive_phase {
+	RECEIVE_AUTHORISE,
 	RECEIVE_OPEN,
 	RECEIVE_ADVERTISE,
 	RECEIVE_COMMANDS,
 	RECEIVE_ADMIT,
 	RECEIVE_BEGIN,
+	RECEIVE_QUOTA,
 	RECEIVE_PACK,
 	RECEIVE_RESOLVE,
 	RECEIVE_TARGETS,
 	RECEIVE_SORT,
 	RECEIVE_ALIASES,
 	RECEIVE_CONNECT,
+	RECEIVE_PRE_RECEIVE,
 	RECEIVE_CHECK,
+	RECEIVE_UPDATE,
 	RECEIVE_STAGE,
 	RECEIVE_PREPARE,
 	RECEIVE_COMMIT,
@@ -146,6 +152,7 @@ struct receive {
 	char head[PH_REF_NAME_MAX + 1]; /* the branch HEAD names, or "" */
 	bool head_staged, log_begun;
 	struct ph__commit commit;
+	struct receive_policy policy;
 
 	/* Towards the client. */
 	uint64_t spoke_at_ms; /* something went out on the side-band */
@@ -199,9 +206,11 @@ void ph__receive_drop_work(struct receive *r);
 
 /* ---- phases ---- */
 
+enum ph_step ph__receive_authorise(struct receive *r);
 enum ph_step ph__receive_commands(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_admit(struct receive *r);
 enum ph_step ph__receive_begin(struct receive *r);
+enum ph_step ph__receive_quota(struct receive *r);
 enum ph_step ph__receive_pack_bytes(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_resolve(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_targets(struct receive *r, uint32_t *budget);
@@ -221,10 +230,16 @@ void ph__receive_tips_release(struct receive *r);
  */
 enum ph_status ph__receive_deny(struct receive *r, struct receive_command *c, uint32_t *budget);
 void ph__receive_deny_release(struct receive *r);
+enum ph_step ph__receive_pre_receive(struct receive *r);
 enum ph_step ph__receive_check(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_update(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_stage(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_prepare(struct receive *r);
 enum ph_step ph__receive_commit(struct receive *r);
+/* Tells the owner what was committed. */
+void ph__receive_post_receive(struct receive *r);
+/* Why a pack of so many bytes, as far as it has come, cannot be taken; the client was told more. */
+const char *ph__receive_quota_over(struct receive *r, uint64_t bytes);
 enum ph_step ph__receive_report(struct receive *r, uint32_t *budget);
 
 /*

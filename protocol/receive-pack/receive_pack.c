@@ -183,6 +183,8 @@ static enum ph_step advertise(struct receive *r, uint32_t *budget)
 static enum ph_step dispatch(struct receive *r, uint32_t *budget)
 {
 	switch (r->phase) {
+	case RECEIVE_AUTHORISE:
+		return ph__receive_authorise(r);
 	case RECEIVE_OPEN:
 		return open_repository(r);
 	case RECEIVE_ADVERTISE:
@@ -193,6 +195,8 @@ static enum ph_step dispatch(struct receive *r, uint32_t *budget)
 		return ph__receive_admit(r);
 	case RECEIVE_BEGIN:
 		return ph__receive_begin(r);
+	case RECEIVE_QUOTA:
+		return ph__receive_quota(r);
 	case RECEIVE_PACK:
 		return ph__receive_pack_bytes(r, budget);
 	case RECEIVE_RESOLVE:
@@ -205,8 +209,12 @@ static enum ph_step dispatch(struct receive *r, uint32_t *budget)
 		return ph__receive_aliases(r, budget);
 	case RECEIVE_CONNECT:
 		return ph__receive_connect(r, budget);
+	case RECEIVE_PRE_RECEIVE:
+		return ph__receive_pre_receive(r);
 	case RECEIVE_CHECK:
 		return ph__receive_check(r, budget);
+	case RECEIVE_UPDATE:
+		return ph__receive_update(r, budget);
 	case RECEIVE_STAGE:
 		return ph__receive_stage(r, budget);
 	case RECEIVE_PREPARE:
@@ -252,6 +260,7 @@ static void receive_free(struct ph_session *session)
 	const struct ph_alloc *alloc = session->service.alloc;
 
 	ph__receive_drop_work(r);
+	ph__receive_policy_release(r);
 	ph__advert_release(&r->advert);
 	ph_config_release(&r->config, alloc);
 	ph_snapshot_release(r->snapshot);

@@ -143,7 +143,7 @@ enum ph_step ph__receive_begin(struct receive *r)
 		status = pack_begin(r);
 	if (status != PH_OK)
 		return fail_pack(r, status);
-	r->phase = r->updates ? RECEIVE_PACK : RECEIVE_TARGETS;
+	r->phase = r->updates ? RECEIVE_QUOTA : RECEIVE_TARGETS;
 	return PH_STEP_AGAIN;
 }
 
@@ -151,6 +151,7 @@ enum ph_step ph__receive_pack_bytes(struct receive *r, uint32_t *budget)
 {
 	size_t len, used = 0;
 	const uint8_t *data = ph__session_input(&r->session, &len);
+	const char *over;
 	enum ph_status status;
 
 	if (len == 0 && r->session.eof)
@@ -162,6 +163,9 @@ enum ph_step ph__receive_pack_bytes(struct receive *r, uint32_t *budget)
 	ph__session_consume(&r->session, used);
 	if (status < 0)
 		return fail_pack(r, status);
+	over = ph__receive_quota_over(r, ph_pack_in_stats(r->pack_in)->bytes);
+	if (over)
+		return ph__receive_fail_unpack(r, over);
 	if (status == PH_END) {
 		r->spoke_at_ms = r->progress_at_ms = r->session.now_ms;
 		r->phase = RECEIVE_RESOLVE;
