@@ -265,9 +265,12 @@ void pump(struct fixture *f, struct ph_session *session, const struct pump *how,
 			               how->budget ? how->budget : 1024);
 			moved = true;
 		} else if ((state & PH_WAITING) && how->wait_runs) {
+			uint64_t deadline = ph_session_deadline(session);
+
+			if (deadline != PH_NO_DEADLINE)
+				f->now_ms = deadline;
 			if ((*how->wait_runs)-- > 1)
-				ph_session_run(session, f->now_ms = ph_session_deadline(session),
-				               1700000000, 1);
+				ph_session_run(session, f->now_ms, 1700000000, 1);
 			else
 				how->woken(how->woken_user);
 			moved = true;
