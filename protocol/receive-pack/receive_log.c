@@ -98,8 +98,8 @@ static void begin(const struct receive *r, struct record *record, const char *ve
 	put(record, "%s %llu %s\n", verb, (unsigned long long)r->session.wall_s, identity);
 	if (service->key)
 		put_key(record, service->key, service->key_len);
-	if (push->options_count)
-		put(record, "options %u\n", push->options_count);
+	if (r->options.count)
+		put(record, "options %u\n", r->options.count);
 	if (push->certificate)
 		put_certificate(r, record, push->certificate);
 	record->head = record->len;

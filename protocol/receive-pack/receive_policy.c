@@ -39,6 +39,8 @@ static void show(struct receive *r)
 	push->identity = service->identity;
 	push->pack_bytes = r->pack_bytes;
 	push->pack_objects = r->pack_objects;
+	push->options = (const char *const *)r->options.list;
+	push->options_count = r->options.count;
 	push->say = say;
 	push->session = r;
 	push->source = NULL;
