@@ -138,6 +138,8 @@ static enum ph_step fail(struct receive *r, enum ph_status status)
 		text = "repository was deleted meanwhile";
 	else if (status == PH_ERR_EXISTS)
 		text = "repository was created meanwhile, push again";
+	else if (ph__receive_commit_rule(r, status))
+		text = ph__receive_commit_rule(r, status);
 	ph__receive_say(r, "error: %s", text);
 	for (uint32_t i = 0; i < r->count; i++) {
 		struct receive_command *c = &r->commands[i];

@@ -5,7 +5,8 @@
  * memory (receive_admit.c), the pack (receive_unpack.c), the proof that what is new is connected
  * (receive_connect.c, receive_shallow.c, receive_tips.c), checks of every command (receive_check.c,
  * receive_deny.c), the transaction's end (receive_commit.c), and the report (receive_report.c).
- * Between them the owner is asked (receive_policy.c).
+ * Between them the owner is asked (receive_policy.c),
+ * and what the configuration rules out is refused (receive_rules.c, receive_paths.c).
  *
  * A phase's function works a little and returns what it needs next. It moves on by setting phase
  * and returning PH_STEP_AGAIN.
@@ -54,6 +55,7 @@ enum receive_phase {
 	RECEIVE_ALIASES,
 	RECEIVE_PRE_RECEIVE,
 	RECEIVE_CHECK,
+	RECEIVE_RULES,
 	RECEIVE_UPDATE,
 	RECEIVE_STAGE,
 	RECEIVE_PREPARE,
@@ -280,14 +282,13 @@ enum ph_status ph__receive_deny(struct receive *r, struct receive_command *c, ui
 void ph__receive_deny_release(struct receive *r);
 enum ph_step ph__receive_pre_receive(struct receive *r);
 enum ph_step ph__receive_check(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_rules(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_update(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_stage(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_prepare(struct receive *r);
 enum ph_step ph__receive_commit(struct receive *r);
 /* Tells the owner what was committed. */
 void ph__receive_post_receive(struct receive *r);
-/* Why a pack of so many bytes, as far as it has come, cannot be taken; the client was told more. */
-const char *ph__receive_quota_over(struct receive *r, uint64_t bytes);
 enum ph_step ph__receive_report(struct receive *r, uint32_t *budget);
 
 /*

@@ -235,6 +235,8 @@ static enum ph_step dispatch(struct receive *r, uint32_t *budget)
 		return ph__receive_pre_receive(r);
 	case RECEIVE_CHECK:
 		return ph__receive_check(r, budget);
+	case RECEIVE_RULES:
+		return ph__receive_rules(r, budget);
 	case RECEIVE_UPDATE:
 		return ph__receive_update(r, budget);
 	case RECEIVE_STAGE:
@@ -265,6 +267,7 @@ void ph__receive_drop_work(struct receive *r)
 {
 	ph__receive_connect_release(r);
 	ph__receive_deny_release(r);
+	ph__receive_paths_release(r);
 	ph_reader_free(r->reader);
 	ph_pack_in_free(r->pack_in);
 	ph__receive_tips_release(r);
