@@ -5,7 +5,9 @@
  * memory (receive_admit.c), the pack (receive_unpack.c), what of it the pusher may not build on
  * (receive_hidden.c), the proof that what is new is connected (receive_connect.c,
  * receive_shallow.c, receive_tips.c), checks of every command (receive_check.c, receive_deny.c),
- * the transaction's end (receive_commit.c), and the report (receive_report.c).
+ * the transaction's end (receive_commit.c), and the report (receive_report.c). Between them the
+ * owner is asked (receive_policy.c), and what the configuration rules out is refused
+ * (receive_rules.c, receive_paths.c).
  *
  * A phase's function works a little and returns what it needs next. It moves on by setting phase
  * and returning PH_STEP_AGAIN.
@@ -18,6 +20,7 @@
 #include "commit_int.h"
 #include "map_set_int.h"
 #include "out_int.h"
+#include "receive_policy_int.h"
 #include "session_int.h"
 
 #include <packhorse/config.h>
@@ -37,12 +40,14 @@
 #define RECEIVE_FSCK_LOGGED_MAX 100u
 
 enum receive_phase {
+	RECEIVE_AUTHORISE,
 	RECEIVE_OPEN,
 	RECEIVE_ADVERTISE,
 	RECEIVE_COMMANDS,
 	RECEIVE_OPTIONS,
 	RECEIVE_ADMIT,
 	RECEIVE_BEGIN,
+	RECEIVE_QUOTA,
 	RECEIVE_PACK,
 	RECEIVE_RESOLVE,
 	RECEIVE_BASES,
@@ -51,7 +56,10 @@ enum receive_phase {
 	RECEIVE_CONNECT,
 	RECEIVE_NAMES,
 	RECEIVE_ALIASES,
+	RECEIVE_PRE_RECEIVE,
 	RECEIVE_CHECK,
+	RECEIVE_RULES,
+	RECEIVE_UPDATE,
 	RECEIVE_STAGE,
 	RECEIVE_PREPARE,
 	RECEIVE_COMMIT,
@@ -187,6 +195,7 @@ struct receive {
 	char head[PH_REF_NAME_MAX + 1]; /* the branch HEAD names, or "" */
 	bool head_staged, log_begun;
 	struct ph__commit commit;
+	struct receive_policy policy;
 
 	/* Towards the client. */
 	uint64_t spoke_at_ms; /* something went out on the side-band */
@@ -250,6 +259,7 @@ void ph__receive_fsck_release(struct receive *r);
 
 /* ---- phases ---- */
 
+enum ph_step ph__receive_authorise(struct receive *r);
 enum ph_step ph__receive_commands(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_options(struct receive *r, uint32_t *budget);
 /* Whether the option of this number is this one; false behind the last. */
@@ -257,6 +267,7 @@ bool ph__receive_option_is(const struct receive *r, uint32_t number, const char 
 void ph__receive_options_release(struct receive *r);
 enum ph_step ph__receive_admit(struct receive *r);
 enum ph_step ph__receive_begin(struct receive *r);
+enum ph_step ph__receive_quota(struct receive *r);
 enum ph_step ph__receive_pack_bytes(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_resolve(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_bases(struct receive *r, uint32_t *budget);
@@ -316,10 +327,15 @@ void ph__receive_tips_release(struct receive *r);
  */
 enum ph_status ph__receive_deny(struct receive *r, struct receive_command *c, uint32_t *budget);
 void ph__receive_deny_release(struct receive *r);
+enum ph_step ph__receive_pre_receive(struct receive *r);
 enum ph_step ph__receive_check(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_rules(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_update(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_stage(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_prepare(struct receive *r);
 enum ph_step ph__receive_commit(struct receive *r);
+/* Tells the owner what was committed. */
+void ph__receive_post_receive(struct receive *r);
 enum ph_step ph__receive_report(struct receive *r, uint32_t *budget);
 
 /*
