@@ -6,12 +6,20 @@
  * which nothing is taken where nothing is configured.
  */
 #include "config_int.h"
+#include <packhorse/glob.h>
 
 #include <stddef.h>
 #include <string.h>
 
-/* Lists of values: hidden from upload-pack, from receive-pack, packfile URIs, bundles, skips. */
-#define LISTS 5u
+#define AT(field) offsetof(struct ph_config, field)
+
+/* Lists of values. */
+static const size_t lists[] = {
+        AT(hide_upload),    AT(hide_receive), AT(blob_packfile_uris), AT(bundles),
+        AT(protected_refs), AT(forward_refs), AT(kept_refs),          AT(fixed_refs),
+        AT(allowed_paths),  AT(denied_paths), AT(fsck_skips),
+};
+#define LISTS (sizeof(lists) / sizeof(*lists))
 
 struct memory {
 	char *text[2]; /* the server's, the repository's; NULL for none */
@@ -59,16 +67,26 @@ static void add_bundle(struct ph_config_list *list, char *key, char *value)
 	add_item(list, key);
 }
 
+static struct ph_config_list *list_at(struct ph_config *config, size_t field)
+{
+	return (struct ph_config_list *)(void *)((char *)config + field);
+}
+
 /* Slashes at the end mean nothing. */
-static void add_hidden(struct ph_config *config, size_t lists, char *value)
+static void trim(char *value)
 {
 	size_t len = strlen(value);
 
 	while (len && value[len - 1] == '/')
 		value[--len] = 0;
-	if (lists & PH__CONFIG_HIDE_UPLOAD)
+}
+
+static void add_hidden(struct ph_config *config, size_t which, char *value)
+{
+	trim(value);
+	if (which & PH__CONFIG_HIDE_UPLOAD)
 		add_item(&config->hide_upload, value);
-	if (lists & PH__CONFIG_HIDE_RECEIVE)
+	if (which & PH__CONFIG_HIDE_RECEIVE)
 		add_item(&config->hide_receive, value);
 }
 
@@ -195,6 +213,13 @@ static void apply(struct ph_config *config, char *key, char *value)
 	case PH__CONFIG_HIDE:
 		add_hidden(config, known->field, value);
 		break;
+	case PH__CONFIG_REFS:
+		trim(value);
+		add_item(list_at(config, known->field), value);
+		break;
+	case PH__CONFIG_PATHS:
+		add_item(list_at(config, known->field), value);
+		break;
 	case PH__CONFIG_PACKFILE_URI:
 		add_item(&config->blob_packfile_uris, value);
 		break;
@@ -247,17 +272,15 @@ static enum ph_status fill(struct ph_config *config, char *text[2], const struct
 	if (!memory)
 		return PH_ERR_NOMEM;
 	config->memory = memory;
-	config->hide_upload.items = memory->items;
-	config->hide_receive.items = memory->items + values;
-	config->blob_packfile_uris.items = memory->items + 2 * (size_t)values;
-	config->bundles.items = memory->items + 3 * (size_t)values;
-	config->fsck_skips.items = memory->items + 4 * (size_t)values;
+	for (size_t i = 0; i < LISTS; i++)
+		list_at(config, lists[i])->items = memory->items + i * values;
 	for (size_t i = 0; i < 2; i++) {
 		char *at = text[i], *key, *value;
 
 		memory->text[i] = text[i];
 		while (at && ph__config_next(&at, &key, &value) == PH_OK)
-			apply(config, key, value);
+			if (i == 0 || !ph_config_of_server(key))
+				apply(config, key, value);
 	}
 	/* Whatever was said of one of the parts afterwards. */
 	config->allow_any_sha1 =
@@ -316,6 +339,45 @@ bool ph_config_hidden(const struct ph_config_list *patterns, const char *name)
 
 		if (covers(pattern + shows, name))
 			return !shows;
+	}
+	return false;
+}
+
+/* ---- paths ---- */
+
+/* Whether a pattern matches a path, or a directory that it is in. */
+static bool covers_path(const char *pattern, const char *path, uint64_t *cost)
+{
+	size_t len = strlen(pattern), begin = 0;
+	bool rooted;
+
+	while (len > 1 && pattern[len - 1] == '/')
+		len--;
+	rooted = memchr(pattern, '/', len) != NULL;
+	if (*pattern == '/') {
+		pattern++;
+		len--;
+	}
+	for (size_t at = 0;; at++) {
+		if (path[at] && path[at] != '/')
+			continue;
+		if (ph_glob_match(pattern, len, path + begin, at - begin, true, cost))
+			return true;
+		if (!path[at])
+			return false;
+		if (!rooted)
+			begin = at + 1;
+	}
+}
+
+bool ph_config_path(const struct ph_config_list *patterns, const char *path, uint64_t *cost)
+{
+	for (uint32_t i = patterns->count; i > 0; i--) {
+		const char *pattern = patterns->items[i - 1].text;
+		bool negates = *pattern == '!';
+
+		if (covers_path(pattern + negates, path, cost))
+			return !negates;
 	}
 	return false;
 }

@@ -26,6 +26,8 @@ enum ph__config_type {
 	PH__CONFIG_FSCK_SKIPS,
 	PH__CONFIG_UNBORN,
 	PH__CONFIG_HIDE,
+	PH__CONFIG_REFS,  /* patterns as those; field is the list */
+	PH__CONFIG_PATHS, /* likewise */
 	PH__CONFIG_PACKFILE_URI,
 	PH__CONFIG_FILTER_ALLOW,
 	PH__CONFIG_TREE_DEPTH,

@@ -49,6 +49,16 @@ static const struct ph__config_key keys[] = {
         {"receive.autogc", PH__CONFIG_BOOL_UNUSED, 0, false},
         {"receive.updateServerInfo", PH__CONFIG_BOOL_UNUSED, 0, false},
         {"repack.useDeltaBaseOffset", PH__CONFIG_BOOL, AT(ofs_delta), false},
+        {"packhorse.protect", PH__CONFIG_REFS, AT(protected_refs), true},
+        {"packhorse.fastForwardOnly", PH__CONFIG_REFS, AT(forward_refs), true},
+        {"packhorse.denyDeletes", PH__CONFIG_REFS, AT(kept_refs), true},
+        {"packhorse.createOnly", PH__CONFIG_REFS, AT(fixed_refs), true},
+        {"packhorse.allowedPaths", PH__CONFIG_PATHS, AT(allowed_paths), true},
+        {"packhorse.deniedPaths", PH__CONFIG_PATHS, AT(denied_paths), true},
+        {"packhorse.maxObjectSize", PH__CONFIG_SIZE, AT(max_object_bytes), false},
+        {"packhorse.maxRepositorySize", PH__CONFIG_SIZE, AT(max_repository_bytes), false},
+        {"packhorse.diskReserve", PH__CONFIG_SIZE, AT(disk_reserve_bytes), false},
+        {"packhorse.pushLogRef", PH__CONFIG_BOOL, AT(push_log_ref), false},
         {"uploadarchive.allowUnreachable", PH__CONFIG_BOOL, AT(archive_unreachable), false},
         {"bundle.version", PH__CONFIG_BUNDLE_VERSION, 0, false},
         {"bundle.mode", PH__CONFIG_BUNDLE_MODE, 0, false},
@@ -175,4 +185,12 @@ bool ph_config_multi(const char *key)
 	char stored[PH_CONFIG_KEY_MAX + 1];
 
 	return ph_config_key(stored, key) == PH_OK && ph__config_find(stored)->multiple;
+}
+
+bool ph_config_of_server(const char *key)
+{
+	char stored[PH_CONFIG_KEY_MAX + 1];
+
+	return ph_config_key(stored, key) == PH_OK &&
+	       ph__config_find(stored)->field == AT(disk_reserve_bytes);
 }

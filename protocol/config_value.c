@@ -152,6 +152,16 @@ static enum ph_status check_hide(const char *value, const char **why)
 	                  "front shows again what an earlier one hides");
 }
 
+static enum ph_status check_path(const char *value, const char **why)
+{
+	value += *value == '!';
+	value += *value == '/';
+	if (*value && value[strlen(value) - 1] != '\\')
+		return PH_OK;
+	return wrong(why, "it takes a pattern for paths, such as docs/ or *.md; ! in front takes "
+	                  "away what an earlier one matches");
+}
+
 static bool is_hex(const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
@@ -297,7 +307,10 @@ static enum ph_status check_type(const struct ph__config_key *key, const char *s
 		return check_skips(value, why);
 	case PH__CONFIG_UNBORN:
 		return check_words(value, unborn, 3, why, "it takes advertise, allow or ignore");
+	case PH__CONFIG_PATHS:
+		return check_path(value, why);
 	case PH__CONFIG_HIDE:
+	case PH__CONFIG_REFS:
 		return check_hide(value, why);
 	case PH__CONFIG_PACKFILE_URI:
 		return check_packfile_uri(value, why);

@@ -178,20 +178,23 @@ static enum ph_step take_command(struct receive *r, const char *line, size_t len
 	return PH_STEP_AGAIN;
 }
 
-/* The boundary of a shallow client. It is only counted: nothing may rest on it yet. */
+/* The boundary of a shallow client. */
 static enum ph_step take_shallow(struct receive *r, const char *hex, size_t len)
 {
 	enum ph_hash_algo algo = r->algo;
 	struct ph_oid oid;
+	enum ph_status status;
 
 	/* These lines come before the one that tells a new repository's format. */
 	if (r->creates && r->count == 0 && len == ph_hash_hex(PH_HASH_SHA256))
 		algo = PH_HASH_SHA256;
 	if (ph_oid_from_hex(&oid, algo, hex, len) != PH_OK)
 		return ph__receive_die(r, "protocol error: expected shallow id");
-	if (r->shallows >= r->session.service.limits->shallows_max)
+	status = ph__receive_shallow_add(r, &oid);
+	if (status == PH_ERR_LIMIT)
 		return ph__receive_die(r, "too many shallow lines");
-	r->shallows++;
+	if (status != PH_OK)
+		return ph__receive_die_status(r, status);
 	return PH_STEP_AGAIN;
 }
 
@@ -433,6 +436,6 @@ enum ph_step ph__receive_aliases(struct receive *r, uint32_t *budget)
 	ph_mem_free(r->session.service.alloc, r->order);
 	r->order = NULL;
 	r->at = 0;
-	r->phase = RECEIVE_CHECK;
+	r->phase = RECEIVE_PRE_RECEIVE;
 	return PH_STEP_AGAIN;
 }
