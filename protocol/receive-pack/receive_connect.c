@@ -67,6 +67,7 @@ bool ph__receive_maps_blamed(struct receive *r, enum ph_status status)
 
 void ph__receive_connect_release(struct receive *r)
 {
+	ph__receive_closed_release(r);
 	release_walk(&r->connect);
 	ph__map_set_close(&r->connect.maps);
 }
@@ -382,6 +383,10 @@ static enum ph_step all_own(struct receive *r, uint32_t *budget)
 enum ph_step ph__receive_connect(struct receive *r, uint32_t *budget)
 {
 	switch (r->connect.stage) {
+	case CONNECT_CLOSED:
+		if (ph__receive_closed(r, budget))
+			r->connect.stage = CONNECT_START;
+		return PH_STEP_AGAIN;
 	case CONNECT_START:
 		return start(r, budget);
 	case CONNECT_WANTS:

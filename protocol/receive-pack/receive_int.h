@@ -18,6 +18,7 @@
 #include "admission_int.h"
 #include "advert_int.h"
 #include "commit_int.h"
+#include "oid_set_int.h"
 #include "map_set_int.h"
 #include "out_int.h"
 #include "receive_policy_int.h"
@@ -86,6 +87,7 @@ struct receive_command {
 
 /* The proof of connectivity, for the commands from first up to end at once. */
 enum receive_connect_stage {
+	CONNECT_CLOSED,
 	CONNECT_START,
 	CONNECT_WANTS,
 	CONNECT_REFS,
@@ -132,6 +134,15 @@ struct receive_shallow {
 	uint32_t at, kept; /* while those that may be needed are looked for */
 	bool *used;        /* which of them the second round has met */
 	bool staged;       /* the transaction sets the repository's */
+};
+
+/* What pack-in has seen of a pack that refers to nothing outside of it. */
+struct receive_closed {
+	bool known;
+	bool whole;               /* heads are all that there are */
+	struct ph__oid_set heads; /* what nothing in the pack refers to; marked: a tip */
+	uint32_t marked;
+	uint32_t at; /* the next command */
 };
 
 /* What is noted of the pack for later readers. */
@@ -189,6 +200,7 @@ struct receive {
 
 	struct receive_connect connect;
 	struct receive_bases bases;
+	struct receive_closed closed;
 	struct receive_tips tips;
 	struct ph_reader *reader;
 	struct ph_reach *forward; /* whether a branch moves forward; NULL: none is looked at */
@@ -315,6 +327,13 @@ enum ph_status ph__receive_shallow_used(struct receive *r, const struct ph_walk 
 enum ph_status ph__receive_shallow_stage(struct receive *r);
 void ph__receive_shallow_release(struct receive *r);
 
+/* Keeps what pack-in knows, before that is freed. */
+void ph__receive_closed_keep(struct receive *r);
+/* Proves what is in a closed pack. False: budget spent, call it again. */
+bool ph__receive_closed(struct receive *r, uint32_t *budget);
+void ph__receive_closed_release(struct receive *r);
+/* Writes the section for a pack of which all is reachable from the tips. */
+void ph__receive_tips_whole(struct receive *r);
 /* Asks for the section while the pack is being written. */
 enum ph_status ph__receive_tips_begin(struct receive *r);
 /* Writes it, with the walk that has proven all commands. False: budget spent, call it again. */

@@ -118,3 +118,17 @@ bool ph__receive_tips(struct receive *r, uint32_t *budget)
 	ph__receive_tips_release(r);
 	return true;
 }
+
+void ph__receive_tips_whole(struct receive *r)
+{
+	const struct ph_source *source = ph_txn_source(r->txn);
+	uint32_t packs = source->ops->packs(source), entries;
+	uint64_t bytes;
+
+	if (!r->tips.sink || packs == 0)
+		return;
+	source->ops->pack_size(source, packs - 1, &entries, &bytes);
+	if (write_all(r, entries) == PH_OK)
+		r->tips.sink = NULL;
+	ph__receive_tips_release(r);
+}

@@ -60,10 +60,16 @@ static enum ph_status pack_begin(struct receive *r)
 	                                       .limits = ph__receive_pack_limits(r),
 	                                       .user = r,
 	                                       .executor = service->executor,
+	                                       .unpack = service->unpack,
 	                                       .wake_user = &r->session,
 	                                       .wake = ph__session_wake};
 	if (r->snapshot)
 		options->base = ph_snapshot_source(r->snapshot);
+	/* Where there is nothing yet, a push brings all that it refers to. */
+	options->links = !options->base || ph_source_objects(options->base) == 0;
+	if (status == PH_OK && options->links && service->random)
+		status = service->random(service->random_user, &options->seed,
+		                         sizeof(options->seed));
 	if (status == PH_OK)
 		status = ph__receive_fsck_begin(r);
 	if (status == PH_OK)
@@ -238,6 +244,7 @@ static enum ph_step resolved(struct receive *r)
 	r->pack_bytes = stats->bytes;
 	r->pack_objects = stats->announced;
 	progress(r, true);
+	ph__receive_closed_keep(r);
 	ph_pack_in_free(r->pack_in);
 	r->pack_in = NULL;
 	/* A push of refs to objects that are here already sends an empty pack; it is not kept. */
