@@ -48,6 +48,7 @@ enum ph_status ph_pack_in_new(struct ph_pack_in **out, const struct ph_pack_in_o
 		return PH_ERR_NOMEM;
 	in->state = PH__IN_HEADER;
 	in->options = *options;
+	in->main.in = in;
 	in->hash_bytes = ph_hash_bytes(options->algo);
 	in->scratch_in_at = options->scratch->size;
 	ph_hash_init_plain(&in->pack_hash, options->algo);
