@@ -19,14 +19,6 @@ enum ph_status ph__in_window(struct ph_pack_in *in, uint8_t **buffer)
 	return *buffer ? PH_OK : PH_ERR_NOMEM;
 }
 
-/* Where memory is scarce, less is gathered before it is hashed. */
-static uint64_t batch_bytes(const struct ph_limits *limits)
-{
-	uint64_t share = limits->delta_cache_bytes_max / 4;
-
-	return share < PH__IN_BATCH_BYTES ? share : PH__IN_BATCH_BYTES;
-}
-
 static enum ph_status new_links(struct ph_pack_in *in)
 {
 	const struct ph_pack_in_options *options = &in->options;
@@ -56,7 +48,7 @@ enum ph_status ph_pack_in_new(struct ph_pack_in **out, const struct ph_pack_in_o
 		status = new_links(in);
 	if (status == PH_OK)
 		status = ph__lane_init(&in->main, in, options->limits->delta_cache_bytes_max,
-		                       batch_bytes(options->limits));
+		                       ph__in_batch_bytes(options->limits));
 	if (status == PH_OK)
 		status = ph__in_window(in, &in->collected);
 	if (status == PH_OK)

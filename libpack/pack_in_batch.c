@@ -12,10 +12,23 @@
 
 #define MADE_MIN 64u
 /* So many small objects make a batch full, whatever their bytes. */
-#define MADE_MAX 4096u
+#define MADE_MAX 512u
 /* Objects hashed in one step, and their bytes: lanes of a processor make up for the length. */
 #define GROUP_MAX 64u
 #define GROUP_BYTES_MAX ((uint64_t)2 << 20)
+
+uint64_t ph__in_batch_list_bytes(void)
+{
+	return (uint64_t)MADE_MAX * sizeof(struct ph__in_made);
+}
+
+/* Where memory is scarce, less is gathered before it is hashed. */
+uint64_t ph__in_batch_bytes(const struct ph_limits *limits)
+{
+	uint64_t share = limits->delta_cache_bytes_max / 16;
+
+	return share < PH__IN_BATCH_BYTES ? share : PH__IN_BATCH_BYTES;
+}
 
 void ph__in_batch_init(struct ph__in_batch *batch, uint64_t bytes_max)
 {
@@ -82,7 +95,7 @@ bool ph__in_batch_keep(struct ph__in_lane *lane, struct ph__in_blob *blob)
 /* Shell's sort with Ciura's gaps: largest first. */
 static void sort(struct ph__in_made *made, uint32_t count)
 {
-	static const uint32_t gaps[] = {1750, 701, 301, 132, 57, 23, 10, 4, 1};
+	static const uint32_t gaps[] = {301, 132, 57, 23, 10, 4, 1};
 
 	for (size_t g = 0; g < sizeof(gaps) / sizeof(gaps[0]); g++) {
 		uint32_t gap = gaps[g];

@@ -17,6 +17,8 @@
 
 /* More lanes than this share too little cache to be of use. */
 #define LANES_MAX 16u
+/* A lane more for so many deltas. */
+#define LANE_DELTAS 64u
 /* Work units of a slice: a few milliseconds. */
 #define SLICE_UNITS 1024u
 /* Entries that a lane takes to look for roots in. */
@@ -223,17 +225,19 @@ static bool send(struct ph__in_lane *lane)
 
 /* ---- for run ---- */
 
-uint32_t ph__in_crew_width(const struct ph_executor *executor)
+uint32_t ph__in_crew_width(const struct ph_executor *executor, uint64_t deltas)
 {
-	if (!executor)
-		return 0;
-	return executor->width < LANES_MAX ? executor->width : LANES_MAX;
+	uint32_t width = executor ? executor->width : 0;
+
+	if (width > LANES_MAX)
+		width = LANES_MAX;
+	return width > 1 + deltas / LANE_DELTAS ? (uint32_t)(1 + deltas / LANE_DELTAS) : width;
 }
 
 enum ph_status ph__in_crew_begin(struct ph_pack_in *in)
 {
 	const struct ph_executor *executor = in->options.executor;
-	uint32_t width = ph__in_crew_width(executor);
+	uint32_t width = ph__in_crew_width(executor, in->stats.deltas);
 	enum ph_status status = executor->sync->mutex_new(executor->sync->user, &in->lock);
 
 	if (status != PH_OK)

@@ -11,7 +11,12 @@
 
 #define FINDS_MIN 16u
 /* So many are told; lists are cut back to it when they hold twice as many. */
-#define FINDS_TOLD_MAX 1024u
+#define FINDS_TOLD_MAX 128u
+
+uint64_t ph__in_finds_bytes(void)
+{
+	return 2 * (uint64_t)FINDS_TOLD_MAX * sizeof(struct ph__in_find);
+}
 
 static bool before(const struct ph__in_find *a, const struct ph__in_find *b)
 {

@@ -444,8 +444,13 @@ enum ph_status ph__in_crew_begin(struct ph_pack_in *in);
 enum ph_status ph__in_crew(struct ph_pack_in *in);
 /* Waits until no thread is at work here, a few milliseconds, and frees the lanes. */
 void ph__in_crew_free(struct ph_pack_in *in);
-/* Lanes that are worth having. */
-uint32_t ph__in_crew_width(const struct ph_executor *executor);
+/* Lanes that are worth having for so many deltas. */
+uint32_t ph__in_crew_width(const struct ph_executor *executor, uint64_t deltas);
+/* Bytes of finds, and of the list of a batch, at most. */
+uint64_t ph__in_finds_bytes(void);
+uint64_t ph__in_batch_list_bytes(void);
+/* Bytes that a batch gathers. */
+uint64_t ph__in_batch_bytes(const struct ph_limits *limits);
 /*
  * Large objects are made by one lane at a time. PH_PENDING: another one does; the lane is told when
  * it can go on.

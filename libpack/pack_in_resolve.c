@@ -244,7 +244,7 @@ enum ph_status ph__in_roots(struct ph_pack_in *in)
 	enum ph_status status;
 
 	if (in->next == 0 && in->main.state == PH__IN_IDLE && in->results >= PH__IN_CREW_BYTES &&
-	    ph__in_crew_width(in->options.executor) > 0)
+	    ph__in_crew_width(in->options.executor, in->stats.deltas) > 0)
 		return ph__in_crew_begin(in);
 	if (in->main.state != PH__IN_IDLE)
 		status = ph__lane_step(&in->main);
@@ -327,7 +327,8 @@ static enum ph_status name(struct ph__in_lane *lane, struct ph__in_make *make)
 	struct ph_pack_in *in = lane->in;
 	enum ph_status status = PH_OK;
 
-	if (!make->named && in->ref_deltas == 0 && make->size <= PH__IN_BATCH_OBJECT_BYTES_MAX)
+	if (!make->named && in->ref_deltas == 0 && make->size <= PH__IN_BATCH_OBJECT_BYTES_MAX &&
+	    make->size <= lane->batch.bytes_max)
 		return ph__in_batch_add(lane, lane->making, make->type, &make->blob);
 	if (!make->named)
 		status = ph__in_name(lane);

@@ -21,7 +21,9 @@ static uint64_t reckon(const struct receive *r, uint64_t announced)
 	const struct ph_limits *limits = r->session.service.limits;
 	uint64_t here = r->snapshot ? ph_source_objects(ph_snapshot_source(r->snapshot)) : 0;
 	uint64_t bases = here < announced ? here : announced;
-	uint64_t pack = ph_footprint_pack_in(limits, announced + bases);
+	uint64_t pack = ph_footprint_pack_in(limits, announced + bases) +
+	                ph_footprint_pack_in_lanes(limits, announced, r->session.service.executor) +
+	                (here == 0 ? ph_footprint_links(announced) : 0);
 	uint64_t walk = ph_footprint_walk(limits, here + announced + bases,
 	                                  (uint64_t)r->advert.refs + r->count);
 	uint64_t maps = r->snapshot ? ph_snapshot_source(r->snapshot)
