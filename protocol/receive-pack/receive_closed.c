@@ -45,9 +45,13 @@ static void mark_head(struct receive_closed *closed, const struct ph_oid *oid)
 bool ph__receive_closed(struct receive *r, uint32_t *budget)
 {
 	struct receive_closed *closed = &r->closed;
-	const struct ph_source *source = ph_txn_source(r->txn);
+	const struct ph_source *source;
 
-	while (closed->known && closed->at < r->count) {
+	/* There may be no transaction then. */
+	if (!closed->known)
+		return true;
+	source = ph_txn_source(r->txn);
+	while (closed->at < r->count) {
 		struct receive_command *c = &r->commands[closed->at];
 		struct ph_loc loc;
 
@@ -62,7 +66,7 @@ bool ph__receive_closed(struct receive *r, uint32_t *budget)
 			mark_head(closed, &c->new_oid);
 		}
 	}
-	if (closed->known && closed->whole && closed->marked == closed->heads.count)
+	if (closed->whole && closed->marked == closed->heads.count)
 		ph__receive_tips_whole(r);
 	ph__receive_closed_release(r);
 	return true;
