@@ -12,6 +12,7 @@
 
 /* Entries that marks have room for to begin with. */
 #define MARKS_MIN 16u
+#define NONE UINT32_MAX
 
 /* ---- marks ---- */
 
@@ -107,7 +108,8 @@ struct follow {
 	size_t last;                  /* where the entry before begins; size for none */
 	struct ph_tree_entry entry;   /* that entry, when it is a new one */
 	bool is_new;
-	bool forks; /* a new file's name begins the name that follows it */
+	uint32_t next; /* the base's entry that may follow without a look: it does so in the base */
+	bool forks;    /* a new file's name begins the name that follows it */
 };
 
 /* PH_OK; PH_END: something is found, or in doubt; errors of callbacks. */
@@ -193,7 +195,19 @@ static enum ph_status meet(struct follow *f, const struct ph_tree_entry *entry)
 	return may_meet(f, &f->entry, entry, common) ? DOUBT : PH_OK;
 }
 
-/* An entry that is not the base's as it is. */
+/* The base's entry of this number comes next, by its name, and the one before it. */
+static enum ph_status meet_own(struct follow *f, uint32_t number)
+{
+	struct ph_tree_entry entry;
+
+	if (number == f->next)
+		return PH_OK;
+	if (!read_entry(f->checker->algo, f->data, f->size, f->at, &entry))
+		return DOUBT;
+	return meet(f, &entry);
+}
+
+/* An entry that is not the base's, nor of its name. */
 static enum ph_status take_new(struct follow *f)
 {
 	struct ph_tree_entry entry;
@@ -215,43 +229,87 @@ static enum ph_status take_new(struct follow *f)
 	f->last = f->at;
 	f->entry = entry;
 	f->is_new = true;
+	f->next = NONE;
 	f->at = (size_t)(iter.at - f->data);
 	return PH_OK;
 }
 
 /*
- * Entries of the base that lie whole in a copy, from this one on; the base's bytes [from, end) are
- * the result's at f->at. *taken: whether there were any.
+ * The base's entry of this number with another id: mode, name and the NUL behind it are copied, and
+ * were found to be good. What is special about a name is so for the new id, too.
+ */
+static enum ph_status take_id(struct follow *f, uint32_t number, size_t len)
+{
+	struct ph_tree_entry entry;
+	struct ph_tree_iter iter;
+	ph__tree_found found = 0;
+	enum ph_status status = meet_own(f, number);
+
+	if (status != PH_OK)
+		return status;
+	ph_tree_iter_init(&iter, f->checker->algo, f->data + f->at, len);
+	status = ph__tree_entry_next(f->checker, &iter, &entry, &found);
+	if (status == PH_ERR_INVALID || found != 0)
+		return DOUBT;
+	if (status != PH_OK)
+		return status;
+	if (f->marks != NULL)
+		ph__tree_marks_add(f->marks, f->checker->alloc, f->at);
+	f->last = f->at;
+	f->is_new = false;
+	f->next = number + 1;
+	f->at += len;
+	return PH_OK;
+}
+
+/* Entries of the base as they are, from one number to before another. */
+static enum ph_status take_run(struct follow *f, uint32_t first, uint32_t behind, size_t len)
+{
+	const uint32_t *starts = f->base_marks->starts;
+	enum ph_status status = meet_own(f, first);
+
+	if (status != PH_OK)
+		return status;
+	if (f->marks != NULL)
+		marks_copy(f->marks, f->checker->alloc, f->at, starts + first, behind - first);
+	f->last = f->at + (starts[behind - 1] - starts[first]);
+	f->is_new = false;
+	f->next = behind;
+	f->at += len;
+	return PH_OK;
+}
+
+/*
+ * What the base's bytes [from, end), which are the result's at f->at, hold of the base's entries
+ * from there on; *taken: whether it is anything.
  */
 static enum ph_status take_copied(struct follow *f, uint64_t from, uint64_t end, bool *taken)
 {
 	const struct ph__tree_marks *marks = f->base_marks;
-	uint32_t first = marks_below(marks, from);
-	uint32_t behind = end == f->base_size ? marks->count : marks_below(marks, end + 1);
-	uint64_t stop = end;
-	struct ph_tree_entry entry;
-	enum ph_status status;
+	size_t id_len = ph_hash_bytes(f->checker->algo);
+	uint32_t first = f->next;
+	uint32_t behind = marks->count;
+	uint64_t stop = f->base_size;
 
+	if (first >= marks->count || marks->starts[first] != from)
+		first = marks_below(marks, from);
 	*taken = false;
 	if (first == marks->count || marks->starts[first] != from)
 		return PH_OK;
-	if (end != f->base_size)
-		stop = marks->starts[--behind];
-	if (behind <= first)
+	if (end != f->base_size) {
+		behind = marks_below(marks, end + 1) - 1;
+		stop = marks->starts[behind];
+	}
+	if (behind > first) {
+		*taken = true;
+		return take_run(f, first, behind, (size_t)(stop - from));
+	}
+	/* The entry is cut. */
+	stop = first + 1 < marks->count ? marks->starts[first + 1] : f->base_size;
+	if (end + id_len < stop || stop - from > f->size - f->at)
 		return PH_OK;
-	if (!read_entry(f->checker->algo, f->data, f->size, f->at, &entry))
-		return DOUBT;
-	status = meet(f, &entry);
-	if (status != PH_OK)
-		return status;
-	if (f->marks != NULL)
-		marks_copy(f->marks, f->checker->alloc, f->at, marks->starts + first,
-		           behind - first);
-	f->last = f->at + (size_t)(marks->starts[behind - 1] - from);
-	f->is_new = false;
-	f->at += (size_t)(stop - from);
 	*taken = true;
-	return PH_OK;
+	return take_id(f, first, (size_t)(stop - from));
 }
 
 /* A copy of [offset, offset + size) of the base to the result's bytes from `to` on. */
