@@ -418,6 +418,12 @@ static void tree_names(void **state)
 	        {".g" ZWNJ "it", "!hasDotgit"},
 	        {".git" ZWNJ, "!hasDotgit"},
 	        {".G" BOM "iT\xe2\x81\xaf", "!hasDotgit"},
+	        {".git\xe2\x80", "!hasDotgit"}, /* no UTF-8: who knows */
+	        {".git\xff", "!hasDotgit"},
+	        {".git\xc3\xa4", ""},
+	        {".git\xc0\xaf", "!hasDotgit"},
+	        {".git\xed\xa0\x80", "!hasDotgit"},
+	        {".git\xf0\x9f\x98\x80", ""},
 	        {"a\\.git", "!hasDotgit"},
 	        {"a\\b\\GIT~1", "!hasDotgit"},
 	        {".git\\a", "!hasDotgit"},

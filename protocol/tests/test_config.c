@@ -199,6 +199,61 @@ static void expect_wants(struct fixture *fix, const char *text, bool tip, bool r
 }
 
 /* allowAny sets three bits, and clears three. */
+static uint8_t severity(const struct ph_config *config, const char *id)
+{
+	for (uint32_t i = 0; ph_fsck_id(i); i++)
+		if (strcmp(ph_fsck_id(i), id) == 0)
+			return config->fsck.severity[i];
+	return UINT8_MAX;
+}
+
+/* Checks of received objects: on unless the last word for pushes, or else for all, says no. */
+static void test_fsck(void **state)
+{
+	struct fixture *fix = *state;
+	static const struct {
+		const char *server, *repo;
+		bool on;
+	} cases[] = {
+	        {NULL, NULL, true},
+	        {"transfer.fsckobjects=false\n", NULL, false},
+	        {"transfer.fsckobjects=false\n", "transfer.fsckobjects=true\n", true},
+	        {"receive.fsckobjects=true\n", "transfer.fsckobjects=false\n", true},
+	        {"receive.fsckobjects=0\n", "transfer.fsckobjects=1\n", false},
+	        {"receive.fsckobjects=no\n", "receive.fsckobjects=yes\n", true},
+	        {"receive.fsckobjects=maybe\n", "transfer.fsckobjects=no\n", false},
+	};
+	const char *text = "receive.fsck.hasdotgit=warn\nreceive.fsck.badtree=ignore\n"
+	                   "receive.fsck.baddate=error\nreceive.fsck.badtree=error\n"
+	                   "receive.fsck.nulinheader=warn\nreceive.fsck.hasdot=off\n"
+	                   "receive.fsck.skiplist=0123456789abcdef0123456789abcdef01234567\n"
+	                   "receive.fsck.skiplist=x\n";
+	const char *why, *list;
+	struct ph_config *config;
+	struct ph_oid oid;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		assert_int_equal(load(fix, cases[i].server, cases[i].repo)->fsck_objects,
+		                 cases[i].on);
+	config = load(fix, "receive.fsck.baddate=ignore\n", text);
+	assert_int_equal(severity(config, "hasDotgit"), PH_FSCK_WARN);
+	assert_int_equal(severity(config, "badTree"), PH_FSCK_ERROR);
+	assert_int_equal(severity(config, "badDate"), PH_FSCK_ERROR);
+	assert_int_equal(severity(config, "nulInHeader"), PH_FSCK_ERROR);
+	assert_int_equal(severity(config, "hasDot"), PH_FSCK_ERROR);
+	assert_int_equal(severity(config, "badEmail"), PH_FSCK_WARN);
+	assert_int_equal(config->fsck_skips.count, 1);
+	list = " ,0123456789ABCDEF0123456789abcdef01234567,,"
+	       "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef ";
+	assert_int_equal(ph_config_check("receive.fsck.skipList", list, &why), PH_OK);
+	assert_int_equal(ph__config_next_id(&list, &oid), PH_OK);
+	assert_int_equal(oid.bytes[5], 0xab);
+	assert_int_equal(oid.bytes[20], 0);
+	assert_int_equal(ph__config_next_id(&list, &oid), PH_OK);
+	assert_int_equal(oid.bytes[31], 0xef);
+	assert_int_equal(ph__config_next_id(&list, &oid), PH_END);
+}
+
 static void test_wants(void **state)
 {
 #define ANY "uploadpack.allowanysha1inwant="
@@ -315,6 +370,11 @@ static void test_keys(void **state)
 	        {"bundle..uri", "bundle..uri", PH_ERR_NOT_FOUND},
 	        {"bundle.uri", "bundle.uri", PH_ERR_NOT_FOUND},
 	        {"core.bare", "core.bare", PH_ERR_NOT_FOUND},
+	        {"Receive.fsck.badDATE", "receive.fsck.baddate", PH_OK},
+	        {"receive.fsck.skipList", "receive.fsck.skiplist", PH_OK},
+	        {"receive.Fsck.badDate", "receive.Fsck.baddate", PH_ERR_NOT_FOUND},
+	        {"receive.fsck.badDates", "receive.fsck.baddates", PH_ERR_NOT_FOUND},
+	        {"receive.fsck.a.badDate", "receive.fsck.a.baddate", PH_ERR_NOT_FOUND},
 	        {"transfer", "transfer", PH_ERR_INVALID},
 	        {"transfer.", "transfer.", PH_ERR_INVALID},
 	        {".hideRefs", ".hiderefs", PH_ERR_INVALID},
@@ -361,6 +421,15 @@ static void test_check(void **state)
 	        {"transfer.hideRefs", "", false},
 	        {"transfer.hideRefs", "!", false},
 	        {"transfer.hideRefs", "refs/a\nx.y=z", false},
+	        {"receive.fsck.badDate", "ignore", true},
+	        {"receive.fsck.badDate", "true", false},
+	        {"receive.fsck.nulInHeader", "error", true},
+	        {"receive.fsck.nulInHeader", "warn", false},
+	        {"receive.fsck.skipList", "", true},
+	        {"receive.fsck.skipList", "/etc/skips", false},
+	        {"receive.fsck.skipList", "0123", false},
+	        {"transfer.fsckObjects", "on", true},
+	        {"receive.fsckObjects", "maybe", false},
 	        {"uploadpack.keepAlive", "0", true},
 	        {"uploadpack.keepAlive", "-1", false},
 	        {"uploadpack.keepAlive", "2147483647", true},
@@ -476,6 +545,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_bools, setup, teardown),
 	        cmocka_unit_test(test_numbers),
 	        cmocka_unit_test_setup_teardown(test_later_counts, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_fsck, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_wants, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_filters, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
