@@ -241,6 +241,8 @@ def we_say():
 def excused(kind, data, word):
     """What we find and git does not: our reasons."""
     what = word[2:]
+    if kind in ("commit", "tag"):
+        return VERSION < (2, 46) and b"\r" in data and what == "badDate"
     if kind == "tree":
         # A backslash parts a path on Windows, whatever is behind it; git looks for two names there.
         if b"\\" in data and what in ("hasDot", "hasDotdot", "gitattributesSymlink", "gitignoreSymlink", "mailmapSymlink",
