@@ -27,10 +27,19 @@ static uint64_t batch_bytes(const struct ph_limits *limits)
 	return share < PH__IN_BATCH_BYTES ? share : PH__IN_BATCH_BYTES;
 }
 
+static enum ph_status new_links(struct ph_pack_in *in)
+{
+	const struct ph_pack_in_options *options = &in->options;
+	const struct ph_sync *sync = options->executor ? options->executor->sync : NULL;
+
+	return ph__links_new(&in->links, options->algo, options->alloc, sync, options->seed,
+	                     options->limits->pack_objects_max);
+}
+
 enum ph_status ph_pack_in_new(struct ph_pack_in **out, const struct ph_pack_in_options *options)
 {
 	struct ph_pack_in *in = ph_mem_zalloc(options->alloc, 1, sizeof(*in));
-	enum ph_status status;
+	enum ph_status status = PH_OK;
 
 	assert(options->run->size == 0);
 	assert(options->index->size == 0);
@@ -41,9 +50,12 @@ enum ph_status ph_pack_in_new(struct ph_pack_in **out, const struct ph_pack_in_o
 	in->options = *options;
 	in->hash_bytes = ph_hash_bytes(options->algo);
 	in->scratch_in_at = options->scratch->size;
-	ph_hash_init(&in->pack_hash, options->algo);
-	status = ph__lane_init(&in->main, in, options->limits->delta_cache_bytes_max,
-	                       batch_bytes(options->limits));
+	ph_hash_init_plain(&in->pack_hash, options->algo);
+	if (options->links)
+		status = new_links(in);
+	if (status == PH_OK)
+		status = ph__lane_init(&in->main, in, options->limits->delta_cache_bytes_max,
+		                       batch_bytes(options->limits));
 	if (status == PH_OK)
 		status = ph__in_window(in, &in->collected);
 	if (status == PH_OK)
@@ -66,6 +78,8 @@ void ph_pack_in_free(struct ph_pack_in *in)
 	ph__in_crew_free(in);
 	ph__in_blob_release(&in->main, &in->other);
 	ph__lane_release(&in->main);
+	ph__links_free(in->links);
+	ph_mem_free(alloc, in->heads);
 	ph_deflate_free(in->deflate);
 	ph__in_nodes_free(in);
 	for (uint32_t i = 0; i < in->pieces; i++)
@@ -210,6 +224,8 @@ static enum ph_status check_step(struct ph_pack_in *in)
 {
 	if (in->state == PH__IN_SORT)
 		return ph__in_sort(in);
+	if (in->state == PH__IN_SETTLE)
+		return ph__in_settle(in);
 	if (in->state == PH__IN_EXISTING)
 		return ph__in_existing(in);
 	if (in->state == PH__IN_EXISTING_LOAD)

@@ -21,7 +21,8 @@ bool ph__in_blob_present(const struct ph__in_blob *blob)
 
 uint64_t ph__in_blob_held(const struct ph__in_blob *blob)
 {
-	return blob->cap + (uint64_t)blob->extents_cap * sizeof(*blob->extents);
+	return blob->cap + (uint64_t)blob->extents_cap * sizeof(*blob->extents) +
+	       ph__tree_marks_held(&blob->marks);
 }
 
 /* A spare piece is taken unless most of it would lie idle. */
@@ -63,6 +64,7 @@ void ph__in_blob_release(struct ph__in_lane *lane, struct ph__in_blob *blob)
 	} else {
 		ph_mem_free(lane->in->options.alloc, blob->mem);
 	}
+	ph__tree_marks_release(&blob->marks, lane->in->options.alloc);
 	ph_mem_free(lane->in->options.alloc, blob->extents);
 	memset(blob, 0, sizeof(*blob));
 }

@@ -1,82 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Checks of received objects: fsck of commits, trees and tags as soon as their id is known, and, at
- * the end, the comparison with objects of the same id that are there already. Equal ids with
- * different bytes are a collision, and what is there stays what it is.
+ * The comparison of received objects with objects of the same id that are there already. Equal ids
+ * with different bytes are a collision, and what is there stays what it is.
  */
 #include "pack_in_int.h"
 
 #include <assert.h>
 #include <string.h>
-
-/* ---- fsck ---- */
-
-static void report(void *user, enum ph_fsck_severity severity, const char *id)
-{
-	struct ph__in_lane *lane = user;
-	const struct ph_pack_in_options *options = &lane->in->options;
-
-	if (severity == PH_FSCK_ERROR)
-		lane->fsck_id = id;
-	else if (severity == PH_FSCK_WARN && !lane->fsck_oid && lane->find_status == PH_OK)
-		lane->find_status = ph__in_finds_add(lane, id);
-	else if (severity == PH_FSCK_WARN && lane->fsck_oid && options->warn)
-		options->warn(options->user, id, lane->fsck_oid);
-}
-
-static enum ph_status special(void *user, enum ph_fsck_blob_kind kind, const struct ph_oid *oid)
-{
-	return ph__in_special_add(user, kind, oid);
-}
-
-void ph__in_fsck_init(struct ph__in_lane *lane)
-{
-	lane->fsck.algo = lane->in->options.algo;
-	lane->fsck.rules = lane->in->options.rules;
-	lane->fsck.user = lane;
-	lane->fsck.report = report;
-	lane->fsck.special = special;
-}
-
-enum ph_status ph__in_attacked(struct ph__in_lane *lane, const struct ph_oid *oid)
-{
-	return ph__lane_fail(lane, PH_ERR_COLLISION,
-	                     "SHA1 appears to be part of a collision attack", oid);
-}
-
-/* The object is refused; its id is part of the answer. */
-static enum ph_status refuse(struct ph__in_lane *lane, enum ph_object_type type,
-                             const struct ph_oid *oid, const uint8_t *data, uint64_t size)
-{
-	struct ph_oid made;
-
-	if (!oid)
-		ph_hash_object(&made, lane->in->options.algo, type, data, (size_t)size);
-	/* Of an object whose id was known, nothing is found when it is on the skip list. */
-	if (!oid && ph_fsck_skipped(lane->in->options.rules, &made))
-		return lane->find_status;
-	return ph__lane_fail(lane, PH_ERR_FSCK, lane->fsck_id, oid ? oid : &made);
-}
-
-enum ph_status ph__in_fsck(struct ph__in_lane *lane, enum ph_object_type type, uint32_t entry,
-                           const struct ph_oid *oid, const uint8_t *data, uint64_t size)
-{
-	enum ph_status status;
-
-	if (type == PH_OBJ_BLOB || lane->in->options.unchecked)
-		return PH_OK;
-	assert(data);
-	lane->fsck_entry = entry;
-	lane->fsck_oid = lane->fsck.oid = oid;
-	lane->fsck_id = ph_status_text(PH_ERR_FSCK);
-	ph__lane_charge(lane, size);
-	status = ph_fsck_object(&lane->fsck, type, data, (size_t)size);
-	if (status == PH_ERR_FSCK)
-		return refuse(lane, type, oid, data, size);
-	return status == PH_OK ? lane->find_status : status;
-}
-
-/* ---- objects that exist ---- */
 
 static enum ph_status fail_collision(struct ph_pack_in *in)
 {

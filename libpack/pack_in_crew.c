@@ -275,6 +275,8 @@ static enum ph_status ended(struct ph_pack_in *in)
 	enum ph_status status = PH_OK;
 
 	for (uint32_t i = 0; i < in->lanes_count && status == PH_OK; i++) {
+		if (in->links)
+			ph__links_flush(in->lanes[i].links);
 		status = ph__in_finds_merge(&in->lanes[i]);
 		if (status == PH_OK)
 			status = ph__in_specials_merge(&in->lanes[i]);

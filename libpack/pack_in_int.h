@@ -14,7 +14,8 @@
  *   pack_in_make.c     one object made from its entry: inflated, or its delta applied
  *   pack_in_blob.c     an object's content in memory or in the scratch sink
  *   pack_in_sort.c     records sorted by id, and searched
- *   pack_in_check.c    fsck, and objects that exist already
+ *   pack_in_look.c     fsck of what came and was made, and what it refers to
+ *   pack_in_check.c    objects that exist already
  *   pack_in_special.c  .gitmodules and .gitattributes
  */
 #ifndef PACKHORSE_PACK_IN_INT_H
@@ -24,6 +25,9 @@
 #include <packhorse/hash.h>
 #include <packhorse/inflate.h>
 #include <packhorse/pack_in.h>
+
+#include "pack_in_links_int.h"
+#include "tree_marks_int.h"
 
 #define PH__IN_NONE UINT32_MAX
 /* The pack number that stands for the pack that comes in; others are options->base's. */
@@ -90,6 +94,8 @@ struct ph__in_blob {
 	uint64_t at; /* of a single piece */
 	/* Its memory is still to be hashed, as this item of the batch of this number. */
 	uint32_t batch, item;
+	struct ph__tree_marks marks; /* of a tree in memory whose children are made of it */
+	bool looked;                 /* for marks, which there may be none of */
 };
 
 /* An entry as stored, of this pack or of the base. */
@@ -152,6 +158,7 @@ enum ph__in_state {
 	PH__IN_APPEND_COPY,
 	PH__IN_REHASH,
 	PH__IN_SORT,
+	PH__IN_SETTLE,
 	PH__IN_EXISTING,
 	PH__IN_EXISTING_LOAD,
 	PH__IN_EXISTING_COMPARE,
@@ -169,9 +176,10 @@ struct ph__in_make {
 	bool hashing; /* its id is wanted */
 	bool keep;    /* its content is wanted */
 	bool begun;
-	bool ended; /* all of the zlib stream was inflated */
-	bool later; /* its id may be had later, from memory, if that is where it is made at once */
-	bool named; /* its id is in oid */
+	bool ended;  /* all of the zlib stream was inflated */
+	bool later;  /* its id may be had later, from memory, if that is where it is made at once */
+	bool named;  /* its id is in oid */
+	bool direct; /* its delta is still there, in whole */
 	enum ph_object_type type;
 	uint32_t pack; /* the zlib stream: what is left of it */
 	uint64_t at, end;
@@ -270,7 +278,9 @@ struct ph__in_lane {
 
 	/* Checks. */
 	struct ph_fsck fsck;
-	const struct ph_oid *fsck_oid; /* NULL: it is fsck_entry's, and not known yet */
+	struct ph__tree_checker checker;
+	struct ph__links_buffer *links; /* NULL: nobody asks for them */
+	const struct ph_oid *fsck_oid;  /* NULL: it is fsck_entry's, and not known yet */
 	uint32_t fsck_entry;
 	const char *fsck_id;
 	struct ph__in_finds finds;
@@ -350,6 +360,11 @@ struct ph_pack_in {
 	uint32_t *sort_starts;
 
 	/* Checks. */
+	struct ph__links *links; /* NULL: nobody asks for them */
+	bool closed;
+	struct ph_oid *heads; /* objects that nothing refers to */
+	uint32_t heads_count, heads_cap;
+	bool heads_known;
 	struct ph__in_blob other; /* what the loaded object is compared with */
 	struct ph_loc other_loc;
 	bool other_loaded;
@@ -502,6 +517,8 @@ enum ph_status ph__in_make_start(struct ph__in_lane *lane, const struct ph__in_s
                                  const struct ph__in_blob *base, bool hashing, bool keep);
 /* PH_AGAIN, PH_OK (in->make.oid and .blob are there), or an error. */
 enum ph_status ph__in_make_step(struct ph__in_lane *lane);
+/* Hashes what was made in memory and has no id yet. */
+enum ph_status ph__in_name(struct ph__in_lane *lane);
 /* Bytes [at, end) of the run or of the base through a window: at least one, at most all. */
 enum ph_status ph__in_input(struct ph__in_lane *lane, uint32_t pack, uint64_t at, uint64_t end,
                             const uint8_t **out, size_t *len);
@@ -562,17 +579,25 @@ enum ph_status ph__in_sort(struct ph_pack_in *in);
 /* The record of an id, or NONE; after sorting. */
 uint32_t ph__in_find(const struct ph_pack_in *in, const struct ph_oid *oid);
 
-/* ---- pack_in_check.c ---- */
+/* ---- pack_in_look.c ---- */
 
-void ph__in_fsck_init(struct ph__in_lane *lane);
+/* What looking needs. PH_ERR_NOMEM. */
+enum ph_status ph__in_look_init(struct ph__in_lane *lane);
+/*
+ * Looks into a whole commit, tree or tag; anything else is fine. oid may be NULL: the id is not
+ * known yet, and warnings are kept until it is.
+ */
+enum ph_status ph__in_look(struct ph__in_lane *lane, enum ph_object_type type, uint32_t entry,
+                           const struct ph_oid *oid, const uint8_t *data, uint64_t size);
+/* The same for what the lane has made of base. marks: the object's own will be wanted. */
+enum ph_status ph__in_look_made(struct ph__in_lane *lane, struct ph__in_blob *base, bool marks);
 /* Says that an object holds blocks of a collision attack. */
 enum ph_status ph__in_attacked(struct ph__in_lane *lane, const struct ph_oid *oid);
-/*
- * fsck of a commit, tree or tag; anything else is fine. oid may be NULL: the id is not known yet,
- * and warnings are kept until it is.
- */
-enum ph_status ph__in_fsck(struct ph__in_lane *lane, enum ph_object_type type, uint32_t entry,
-                           const struct ph_oid *oid, const uint8_t *data, uint64_t size);
+/* When all ids are known: holds what is referred to against what is there. A step. */
+enum ph_status ph__in_settle(struct ph_pack_in *in);
+
+/* ---- pack_in_check.c ---- */
+
 enum ph_status ph__in_existing(struct ph_pack_in *in);
 enum ph_status ph__in_existing_load(struct ph_pack_in *in);
 enum ph_status ph__in_existing_compare(struct ph_pack_in *in);

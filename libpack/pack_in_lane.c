@@ -18,7 +18,8 @@ enum ph_status ph__lane_init(struct ph__in_lane *lane, struct ph_pack_in *in, ui
 	lane->cache_max = cache;
 	lane->memory_max = in->options.limits->delta_resident_bytes_max;
 	ph__in_batch_init(&lane->batch, batch);
-	ph__in_fsck_init(lane);
+	if (ph__in_look_init(lane) != PH_OK)
+		return PH_ERR_NOMEM;
 	return ph_inflate_new(&lane->inflate, in->options.alloc);
 }
 
@@ -35,6 +36,7 @@ void ph__lane_release(struct ph__in_lane *lane)
 	ph_mem_free(alloc, lane->window);
 	ph_mem_free(alloc, lane->delta);
 	ph_mem_free(alloc, lane->input);
+	ph_mem_free(alloc, lane->links);
 	ph_mem_free(alloc, lane->finds.list);
 	ph_mem_free(alloc, lane->specials.list);
 }

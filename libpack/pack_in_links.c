@@ -396,15 +396,17 @@ void ph__links_add_object(struct ph__links_buffer *buffer, enum ph_object_type t
 
 /* ---- the end ---- */
 
-void ph__links_settle(struct ph__links *links, enum ph_object_type type, const struct ph_oid *oid)
+bool ph__links_settle(struct ph__links *links, enum ph_object_type type, const struct ph_oid *oid)
 {
 	uint32_t len;
 	uint8_t *link = find(links, hash_of(links, oid->bytes), type, oid->bytes, &len);
 
-	if (link == NULL || (link[links->id_bytes] & SETTLED) != 0)
-		return;
+	if (link == NULL)
+		return false;
+	if ((link[links->id_bytes] & SETTLED) == 0)
+		links->settled++;
 	link[links->id_bytes] |= SETTLED;
-	links->settled++;
+	return true;
 }
 
 bool ph__links_closed(const struct ph__links *links)

@@ -54,8 +54,9 @@ void ph__links_flush(struct ph__links_buffer *buffer);
 
 /*
  * Then, by one thread: the pack has this object. Any order; an object told twice counts once.
+ * Whether anything refers to it.
  */
-void ph__links_settle(struct ph__links *links, enum ph_object_type type, const struct ph_oid *oid);
+bool ph__links_settle(struct ph__links *links, enum ph_object_type type, const struct ph_oid *oid);
 /* After all objects: whether every link was settled. */
 bool ph__links_closed(const struct ph__links *links);
 /* How many different links there are, and how many were not settled. */

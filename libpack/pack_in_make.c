@@ -154,6 +154,7 @@ enum ph_status ph__in_make_start(struct ph__in_lane *lane, const struct ph__in_s
 	make->ended = false;
 	make->later = false;
 	make->named = false;
+	make->direct = false;
 	make->pos = 0;
 	make->len = 0;
 	make->op.size = 0;
@@ -296,6 +297,19 @@ static bool is_direct(const struct ph__in_make *make)
 	       make->delta_size <= PH__IN_DIRECT_BYTES_MAX;
 }
 
+enum ph_status ph__in_name(struct ph__in_lane *lane)
+{
+	struct ph__in_make *make = &lane->make;
+	struct ph_hash_item item = {
+	        .type = make->type, .data = make->blob.mem, .size = (size_t)make->size};
+
+	ph_hash_items(lane->in->options.algo, &item, 1);
+	ph__lane_charge(lane, make->size);
+	make->oid = item.oid;
+	make->named = true;
+	return item.attacked ? ph__in_attacked(lane, &make->oid) : PH_OK;
+}
+
 static enum ph_status apply_direct(struct ph__in_lane *lane)
 {
 	struct ph__in_make *make = &lane->make;
@@ -311,14 +325,9 @@ static enum ph_status apply_direct(struct ph__in_lane *lane)
 	if (status != PH_OK)
 		return fail_delta(lane);
 	ph__lane_charge(lane, make->size);
-	if (make->hashing && !make->later) {
-		ph_hash_object(&make->oid, lane->in->options.algo, make->type, make->blob.mem,
-		               (size_t)make->size);
-		ph__lane_charge(lane, make->size);
-		make->named = true;
-	}
+	make->direct = true;
 	make->active = false;
-	return PH_OK;
+	return make->hashing && !make->later ? ph__in_name(lane) : PH_OK;
 }
 
 /* ---- applying in steps ---- */

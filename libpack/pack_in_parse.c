@@ -376,7 +376,7 @@ static enum ph_status end_entry(struct ph_pack_in *in)
 		ph_hash_final(&in->hash, &record->oid);
 		status = ph_hash_attacked(&in->hash)
 		                 ? ph__in_attacked(&in->main, &record->oid)
-		                 : ph__in_fsck(&in->main, in->entry.type, in->count, &record->oid,
+		                 : ph__in_look(&in->main, in->entry.type, in->count, &record->oid,
 		                               in->meta, record->size);
 	}
 	if (status != PH_OK)

@@ -321,25 +321,20 @@ enum ph_status ph__in_descend(struct ph__in_lane *lane)
 	return status;
 }
 
-/* Its id is needed now, to find what builds on it; or it is not worth waiting with others. */
+/* Its id is needed now, to find what builds on it; or it waits for others to be hashed with. */
 static enum ph_status name(struct ph__in_lane *lane, struct ph__in_make *make)
 {
 	struct ph_pack_in *in = lane->in;
-	struct ph_index_record *record = ph__in_record(in, lane->making);
-	struct ph_hash_item item = {.type = make->type, .data = make->blob.mem};
+	enum ph_status status = PH_OK;
 
 	if (!make->named && in->ref_deltas == 0 && make->size <= PH__IN_BATCH_OBJECT_BYTES_MAX)
 		return ph__in_batch_add(lane, lane->making, make->type, &make->blob);
-	if (!make->named) {
-		item.size = (size_t)make->size;
-		ph_hash_items(in->options.algo, &item, 1);
-		ph__lane_charge(lane, make->size);
-		make->oid = item.oid;
-		if (item.attacked)
-			return ph__in_attacked(lane, &item.oid);
-	}
-	record->oid = make->oid;
-	return ph__in_adopt(lane, lane->making, &record->oid);
+	if (!make->named)
+		status = ph__in_name(lane);
+	if (status != PH_OK)
+		return status;
+	ph__in_record(in, lane->making)->oid = make->oid;
+	return ph__in_adopt(lane, lane->making, &make->oid);
 }
 
 /* An object was made: its checks follow, its id, and its own children. */
@@ -354,8 +349,8 @@ static enum ph_status made(struct ph__in_lane *lane)
 	lane->resolved++;
 	if (lane->family_depth < lane->depth - lane->root)
 		lane->family_depth = lane->depth - lane->root;
-	status = ph__in_fsck(lane, make->type, lane->making, make->named ? &make->oid : NULL,
-	                     make->blob.mem, record->size);
+	status = ph__in_look_made(lane, &ph__in_stack_top(lane)->blob,
+	                          ph__in_node(in, lane->making)->child != PH__IN_NONE);
 	if (status == PH_OK)
 		status = name(lane, make);
 	if (status != PH_OK)

@@ -145,7 +145,7 @@ static enum ph_status sort_some(struct ph_pack_in *in)
 	in->sort_starts = NULL;
 	ph__in_finds_tell(in);
 	in->next = 0;
-	in->state = PH__IN_EXISTING;
+	in->state = PH__IN_SETTLE;
 	return PH_OK;
 }
 

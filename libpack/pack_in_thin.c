@@ -128,7 +128,7 @@ static enum ph_status end_append(struct ph_pack_in *in)
 	header[9] = (uint8_t)(in->count >> 16);
 	header[10] = (uint8_t)(in->count >> 8);
 	header[11] = (uint8_t)in->count;
-	ph_hash_init(&in->pack_hash, in->options.algo);
+	ph_hash_init_plain(&in->pack_hash, in->options.algo);
 	ph_hash_update(&in->pack_hash, header, sizeof(header));
 	in->append_at = 0;
 	in->state = PH__IN_REHASH;

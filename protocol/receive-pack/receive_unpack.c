@@ -39,6 +39,8 @@ static enum ph_step fail_pack(struct receive *r, enum ph_status status)
 		ph__receive_fsck_refuse(r, error->detail, what);
 	else if (status == PH_ERR_TRUNCATED)
 		ph__receive_say(r, "fatal: early EOF");
+	else if (status == PH_ERR_COLLISION && error)
+		ph__receive_say(r, "fatal: %s: %s", what, error->detail);
 	else
 		ph__receive_say(r, "error: %s", text);
 	return ph__receive_fail_unpack(r, text);
