@@ -145,7 +145,10 @@ enum ph_status ph__in_look(struct ph__in_lane *lane, enum ph_object_type type, u
 	return status == PH_OK ? lane->find_status : status;
 }
 
-/* The marks of a base: it was looked into as it came, but kept none. */
+/*
+ * The marks of a base: it was looked into as it came, but kept none. One from outside of the pack
+ * was not, by this push: it has none, so that what is made of it is looked at whole.
+ */
 static enum ph_status mark_base(struct ph__in_lane *lane, struct ph__in_blob *base)
 {
 	struct ph__tree_checker checker = {.algo = lane->checker.algo,
@@ -155,6 +158,8 @@ static enum ph_status mark_base(struct ph__in_lane *lane, struct ph__in_blob *ba
 	if (base->looked)
 		return PH_OK;
 	base->looked = true;
+	if (ph__in_stack_top(lane)->pack != PH__IN_OWN)
+		return PH_OK;
 	ph__lane_charge(lane, base->size);
 	return ph__tree_check_full(&checker, base->mem, (size_t)base->size, &base->marks, &found);
 }
