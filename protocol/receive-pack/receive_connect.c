@@ -201,6 +201,33 @@ static enum ph_step start(struct receive *r, uint32_t *budget)
 	return PH_STEP_AGAIN;
 }
 
+/*
+ * Of a pack that is closed whatever it holds is connected: nothing is walked for. What is left are
+ * tips that were here before.
+ */
+static enum ph_step prove_closed(struct receive *r, uint32_t *budget)
+{
+	const struct ph_source *source = r->closed ? ph_txn_source(r->txn) : NULL;
+	struct receive_connect *connect = &r->connect;
+
+	while (r->closed && connect->at < r->count) {
+		struct receive_command *c;
+		uint32_t pos;
+
+		if (*budget == 0)
+			return PH_STEP_AGAIN;
+		ph_budget_spend(budget, 1);
+		c = &r->commands[connect->at++];
+		if (!wants_proof(c))
+			continue;
+		c->proven = ph_source_find_in(source, source->ops->packs(source) - 1, &c->new_oid,
+		                              &pos) == PH_OK;
+		connect->again = connect->again || c->proven;
+	}
+	connect->stage = CONNECT_START;
+	return PH_STEP_AGAIN;
+}
+
 static enum ph_step want_tips(struct receive *r, uint32_t *budget)
 {
 	struct receive_connect *connect = &r->connect;
@@ -290,7 +317,7 @@ static enum ph_step have_proven(struct receive *r, uint32_t *budget)
 {
 	struct receive_connect *connect = &r->connect;
 
-	while (connect->at < connect->first) {
+	while (connect->at < r->count) {
 		struct receive_command *c;
 		enum ph_status status;
 
@@ -382,6 +409,8 @@ static enum ph_step all_own(struct receive *r, uint32_t *budget)
 enum ph_step ph__receive_connect(struct receive *r, uint32_t *budget)
 {
 	switch (r->connect.stage) {
+	case CONNECT_CLOSED:
+		return prove_closed(r, budget);
 	case CONNECT_START:
 		return start(r, budget);
 	case CONNECT_WANTS:

@@ -86,6 +86,7 @@ struct receive_command {
 
 /* The proof of connectivity, for the commands from first up to end at once. */
 enum receive_connect_stage {
+	CONNECT_CLOSED,
 	CONNECT_START,
 	CONNECT_WANTS,
 	CONNECT_REFS,
@@ -179,6 +180,7 @@ struct receive {
 	uint32_t fsck_warnings;
 	struct ph_fsck_rules fsck; /* what the configuration says, while the pack is read */
 	struct ph_oid *fsck_skips;
+	bool closed;         /* all that its objects refer to is in the pack itself */
 	uint64_t pack_taken; /* bytes of it so far */
 	uint64_t pack_bytes;
 	uint32_t pack_objects;
@@ -319,6 +321,9 @@ void ph__receive_shallow_release(struct receive *r);
 enum ph_status ph__receive_tips_begin(struct receive *r);
 /* Writes it, with the walk that has proven all commands. False: budget spent, call it again. */
 bool ph__receive_tips(struct receive *r, uint32_t *budget);
+/* Writes it when the pack is closed: all of it can be reached from heads. */
+void ph__receive_tips_heads(struct receive *r, const struct ph_oid *heads, uint32_t count,
+                            uint32_t entries);
 /* Gives it up, unless it is complete. Before the pack is dropped, or the transaction freed. */
 void ph__receive_tips_release(struct receive *r);
 /*

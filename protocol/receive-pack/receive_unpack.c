@@ -49,6 +49,20 @@ static enum ph_step fail_pack(struct receive *r, enum ph_status status)
 	return ph__receive_fail_unpack(r, text);
 }
 
+/* A pack can hardly be closed where there was something before. */
+static bool is_first(const struct receive *r)
+{
+	const struct ph_source *base = r->snapshot ? ph_snapshot_source(r->snapshot) : NULL;
+
+	return !base || base->ops->packs(base) == 0;
+}
+
+static bool draw(const struct ph_service *service, uint64_t *seed)
+{
+	return service->random &&
+	       service->random(service->random_user, seed, sizeof(*seed)) == PH_OK;
+}
+
 static enum ph_status pack_begin(struct receive *r)
 {
 	const struct ph_service *service = &r->session.service;
@@ -64,6 +78,8 @@ static enum ph_status pack_begin(struct receive *r)
 	                                       .wake = ph__session_wake};
 	if (r->snapshot)
 		options->base = ph_snapshot_source(r->snapshot);
+	if (is_first(r))
+		options->links = draw(service, &options->seed);
 	if (status == PH_OK)
 		status = ph__receive_fsck_begin(r);
 	if (status == PH_OK)
@@ -233,11 +249,16 @@ static enum ph_step resolved(struct receive *r)
 {
 	const struct ph_pack_in_stats *stats = ph_pack_in_stats(r->pack_in);
 	bool empty = stats->announced == 0, bases = stats->bases_added > 0;
+	const struct ph_oid *heads;
+	uint32_t count;
 	enum ph_status status = PH_OK;
 
 	r->pack_bytes = stats->bytes;
 	r->pack_objects = stats->announced;
 	progress(r, true);
+	r->closed = !empty && ph_pack_in_closed(r->pack_in);
+	heads = ph_pack_in_heads(r->pack_in, &count);
+	ph__receive_tips_heads(r, heads, count, stats->announced + stats->bases_added);
 	ph_pack_in_free(r->pack_in);
 	r->pack_in = NULL;
 	/* A push of refs to objects that are here already sends an empty pack; it is not kept. */

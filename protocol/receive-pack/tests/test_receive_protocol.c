@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "push_support.h"
+#include "tips_int.h"
 
 #include <packhorse/policy.h>
 #include <stdio.h>
@@ -135,6 +136,7 @@ static void expect_caps(const char *caps)
 {
 	flush(&request);
 	push(&f, "demo", &request, &answer);
+	ph_test_buf_append(&answer.out, "", 1);
 	assert_string_equal(
 	        (const char *)answer.out.data + 4 + 40 + 1 + strlen("refs/heads/main") + 1, caps);
 	again();
@@ -661,6 +663,83 @@ static void test_hidden_deletion(void **state)
 	}
 }
 
+/* ---- first pushes, of which all is in the pack ---- */
+
+/* Tips in the note of the first pack; UINT32_MAX when there is none. */
+static uint32_t noted(const char *repo, struct ph_oid *first)
+{
+	struct ph_snapshot *now;
+	const struct ph_bytes *section;
+	struct ph__tips tips = {.tips = UINT32_MAX};
+	uint32_t entries;
+	uint64_t bytes;
+
+	assert_int_equal(ph_store_snapshot(f.store, repo, &now), PH_OK);
+	ph_snapshot_source(now)->ops->pack_size(ph_snapshot_source(now), 0, &entries, &bytes);
+	section = ph_snapshot_section(now, 0, PH__SECTION_TIPS);
+	if (section) {
+		assert_int_equal(ph__tips_open(&tips, section, f.algo, entries), PH_OK);
+		assert_int_equal(ph__tips_tip(&tips, 0, first), PH_OK);
+		assert_int_equal(tips.copies, 0);
+	}
+	ph_snapshot_release(now);
+	return tips.tips;
+}
+
+static void test_closed(void **state)
+{
+	struct ph_oid tip;
+
+	(void)state;
+	f.service.random = draw;
+	for (unsigned i = 0; i < 6; i++) {
+		struct pump how = {.feed = (enum feed)(i % 3), .seed = i, .budget = 1 + i};
+		char repo[] = "new0";
+
+		repo[3] = (char)('0' + i);
+		again();
+		command(&request, zero(&f), hex(&f, f.commit[1]), "refs/heads/main", CAPS);
+		command(&request, zero(&f), "7777777777777777777777777777777777777777",
+		        "refs/heads/lost", NULL);
+		command(&request, zero(&f), hex(&f, f.tag), "refs/tags/v1", NULL);
+		command(&request, zero(&f), hex(&f, f.tree[0]), "refs/heads/tree", NULL);
+		flush(&request);
+		pack_all(&f, &request);
+		assert_int_equal(push_how(&f, repo, 0, &how, &request, &answer), PH_OK);
+		expect_report(&answer, "unpack ok\nok refs/heads/main\n"
+		                       "ng refs/heads/lost missing necessary objects\n"
+		                       "ok refs/tags/v1\n"
+		                       "ng refs/heads/tree invalid new value provided\n");
+		assert_int_equal(noted(repo, &tip), 1);
+		assert_true(ph_oid_equal(&tip, &f.all.entries[f.tag].oid));
+	}
+}
+
+/* One that is not closed is walked for, as ever. */
+static void test_not_closed(void **state)
+{
+	uint32_t some[] = {f.blob[0], f.tree[0], f.commit[0], f.tree[1], f.commit[1]};
+	struct ph_oid tip;
+
+	(void)state;
+	f.service.random = draw;
+	command(&request, zero(&f), hex(&f, f.commit[1]), "refs/heads/main", CAPS);
+	command(&request, zero(&f), hex(&f, f.commit[0]), "refs/heads/old", NULL);
+	flush(&request);
+	pack_of(&f, some, 5, &request);
+	push(&f, "new", &request, &answer);
+	expect_report(&answer, "unpack ok\nng refs/heads/main missing necessary objects\n"
+	                       "ok refs/heads/old\n");
+	assert_int_equal(noted("new", &tip), UINT32_MAX);
+	again();
+	/* An empty pack is no proof of anything. */
+	command(&request, zero(&f), hex(&f, f.commit[1]), "refs/heads/main", CAPS);
+	flush(&request);
+	pack_of(&f, NULL, 0, &request);
+	push(&f, "empty", &request, &answer);
+	expect_report(&answer, "unpack ok\nng refs/heads/main missing necessary objects\n");
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -682,6 +761,8 @@ int main(void)
 	        T(test_hidden_ids),
 	        T(test_hidden_bases),
 	        T(test_hidden_deletion),
+	        T(test_closed),
+	        T(test_not_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
