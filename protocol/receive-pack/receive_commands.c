@@ -347,6 +347,8 @@ static bool same_change(const struct receive_command *a, const struct receive_co
 	return ph_oid_equal(&a->old_oid, &b->old_oid) && ph_oid_equal(&a->new_oid, &b->new_oid);
 }
 
+static const char inconsistent[] = "inconsistent aliased update";
+
 /*
  * The first command for a ref and another one. Said twice under one name, the second fails. Said as
  * a symref and as what it names, they must agree, and then one of them is enough.
@@ -366,7 +368,7 @@ static void check_pair(struct receive *r, struct receive_command *first,
 		other->skip = true;
 		other->leader = (uint32_t)(first - r->commands) + 1;
 	} else {
-		first->error = other->error = "inconsistent aliased update";
+		first->error = other->error = inconsistent;
 		ph__receive_say(r, "error: refusing inconsistent update between '%s' and '%s'",
 		                receive_name(r, first), receive_name(r, other));
 	}
@@ -387,6 +389,8 @@ enum ph_step ph__receive_aliases(struct receive *r, uint32_t *budget)
 		}
 		if (same && !first->error)
 			check_pair(r, first, c);
+		else if (same && first->error == inconsistent && receive_live(c))
+			c->error = inconsistent;
 		else if (!same || receive_live(c))
 			first = c;
 		ph_budget_spend(budget, 1);

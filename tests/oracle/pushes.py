@@ -133,7 +133,7 @@ class Pushes:
         self.rng, self.maker, self.repo, self.offered = rng, maker, maker.repo, offered
         self.refs, self.symrefs = {}, {}
         self.zero = "0" * hashlib.new(self.repo.fmt).digest_size * 2
-        self.unknown = ["%0*x" % (len(self.zero), 0x7654321 + i) for i in range(3)]
+        self.unknown = ["%d" % (i + 1) * len(self.zero) for i in range(3)]
 
     # ---- parts ----
 
@@ -245,7 +245,10 @@ class Pushes:
         rng.shuffle(oids)
         thin, deltas = rng.random() < 0.5, rng.random() < 0.7
         there = {}
-        for oid in base if thin and len(base) < 3000 else ():
+        outside = sorted(base - set(oids)) if rng.random() < 0.95 else sorted(base)
+        if len(outside) == len(base) and set(oids) & base:
+            push.kind.append("circles")  # objects on themselves, or on each other, which the server has
+        for oid in outside if thin else ():
             there.setdefault(repo.kind(oid), []).append(oid)
         done = {}
         for oid in oids:
@@ -272,9 +275,12 @@ class Pushes:
             wanted |= set(rng.sample(sorted(base), min(len(base), rng.choice([1, 5, 30]))))
             push.kind.append("unneeded")
         elif what < 0.12:
-            wanted |= {self.maker.blob(), self.maker.commit([])}
+            wanted |= self.repo.closure([self.maker.blob(), self.maker.commit([])])
             push.kind.append("unreachable")
-        elif what < 0.17 and wanted:
+        elif what < 0.13:
+            wanted |= {self.maker.commit([])}
+            push.kind.append("loose ends")
+        elif what < 0.18 and wanted:
             wanted -= set(rng.sample(sorted(wanted), rng.choice([1, 1, min(3, len(wanted))])))
             push.kind.append("incomplete")
         elif what < 0.19:

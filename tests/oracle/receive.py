@@ -47,9 +47,19 @@ DIFFERENCES = {
                    "we have dropped we have not",
     "HEAD": "git looks what symrefs name before it looks at names: HEAD, which cannot be pushed, makes the branch it "
             "names fail with it",
+    "loose ends": "with fsckObjects git refuses a pack when anything in it refers to what is not here, whether a ref "
+                  "needs it or not; we refuse the refs that need it",
+    "unsure": "deleting with no old value, or one that git has not, deletes whatever is there in git; we refuse",
+    "control bytes": "what is refused for its control bytes is told without them",
+    "aliases": "git says ok to symrefs whose ref it could not change, and to a third command for one ref by two names",
+    "behind": "what comes behind a pack is no matter to us; git's index-pack minds it, its unpack-objects does not",
+    "circles": "deltas in a circle, of objects that the server has, too, are refused by us",
+    "atomic": "git goes on with the rest of an atomic push when some refs are not connected, or hidden",
+    "no report": "nobody asked for the report, so which of these it was is not known",
+    "nothing below": "deleting what is not there fails in git when a ref has a part of its name",
     "twice": "a ref that is named twice: git goes on to the second when the first cannot be done, we refuse the second; "
              "and which of the two reasons is said, depends on git's version",
-    "refs/heads/HEAD": "no branch is called HEAD here",
+    "strange names": "no branch is called HEAD here, and no name's part begins with a dash",
     "boundary": "git refuses a commit that the client calls its boundary, though here are its parents, too",
     "file and folder": "git before 2.50 does command after command, so that one command of a push can make room for "
                        "another's name; we, and git since, judge all of them by what was there",
@@ -58,6 +68,8 @@ DIFFERENCES = {
 REJECTED = {"failed to update ref", "incorrect old value provided", "reference already exists", "refname conflict",
             "invalid new value provided", "reference does not exist", "multiple updates for one ref",
             "multiple updates for ref not allowed", "failed to delete", "failed to update refs"}
+
+STRANGE = ["refs/heads/HEAD", "refs/heads/-dash"]
 
 
 def git_version():
@@ -89,9 +101,11 @@ class Answer:
                 self.error = data.decode(errors="replace")
             elif side and size == 0 and at == len(body):
                 self.ended = True
-            elif side and data[:1] != b"\2":
+            elif side and data[:1] == b"\2":
+                self.err += data[1:].decode(errors="replace")
+            elif side:
                 self.garbage = body[at - max(size, 4):]
-            elif not side:
+            else:
                 band1 += body[at - max(size, 4):at]
         if band1:
             self.report = self.lines(band1)
@@ -274,7 +288,7 @@ class Meant(Exception):
 
 
 def configuration(rng):
-    config = [("receive.fsckObjects", "true")]
+    config = [("receive.fsckObjects", "true")] if rng.random() < 0.3 else []
     for key, chance in (("receive.denyDeletes", 0.08), ("receive.denyNonFastForwards", 0.15)):
         if rng.random() < chance:
             config.append((key, "true"))
@@ -372,11 +386,23 @@ class Round:
             raise Found("error", "git %r, ours %r" % (git.error, ours.error))
         if (git.report is None) != (ours.report is None) or git.ended != ours.ended:
             raise Found("report", "git %r, ours %r" % (git.report, ours.report))
-        if git.report is None:
-            return bool({"duplicate"} & set(push.kind)) or self.maybe_unreachable(push)
+        if not (push.has("report-status") or push.has("report-status-v2")):
+            self.use("no report")
+            return bool(push.kind) or self.maybe_unreachable(push) or push.has("atomic") or any(
+                name in STRANGE + ["HEAD"] or old not in self.repo.objects for old, new, name in push.commands)
         if self.unpacked(git) != self.unpacked(ours):
             if "duplicate" in push.kind and self.unpacked(git):
                 self.use("duplicate")
+                return True
+            if "circles" in push.kind and self.unpacked(git):
+                self.use("circles")
+                return True
+            if "behind" in push.kind and self.unpacked(ours):
+                self.use("behind")
+                return True
+            strict = ("receive.fsckObjects", "true") in self.config
+            if strict and {"loose ends", "incomplete", "empty"} & set(push.kind) and self.unpacked(ours):
+                self.use("loose ends")
                 return True
             if self.maybe_unreachable(push):
                 self.use("unreachable")
@@ -392,10 +418,13 @@ class Round:
 
     def compare_verdicts(self, push, git, ours):
         theirs, mine = list(map(pair, git.verdicts())), list(map(pair, ours.verdicts()))
+        if [n for n, _ in theirs] != [n for n, _ in mine]:
+            theirs = [(re.sub("[\x01-\x1f\x7f]", "?", name), error) for name, error in theirs]
+            self.use("control bytes")
         if [n for n, _ in theirs] != [n for n, _ in mine] or len(git.report) != len(ours.report):
             raise Found("names", "git %r\nours %r" % (git.report[:9], ours.report[:9]))
-        meant = False
-        for (name, their), (_, my) in zip(theirs, mine):
+        meant, names = False, [n for _, _, n in push.commands]
+        for command, (name, their), (_, my) in zip(push.commands, theirs, mine):
             if their == my:
                 continue
             if their in REJECTED and my in REJECTED:
@@ -410,11 +439,23 @@ class Round:
             elif their == "inconsistent aliased update" and "HEAD" in [n for _, _, n in push.commands]:
                 self.use("HEAD")
                 meant = True
-            elif [n for _, _, n in push.commands].count(name) > 1:
+            elif not their and [c for c in push.commands if c[1] == self.random.zero and
+                                c[0] not in self.repo.objects]:
+                self.use("unsure")
+                meant = True
+            elif my == "atomic push failure" and not their:
+                self.use("atomic")
+                meant = True
+            elif not their and name in self.random.symrefs or "alias" in push.kind and name == "refs/heads/main":
+                self.use("aliases")
+                meant = True
+            elif their == "refname conflict" and not my and set(command[:2]) == {self.random.zero}:
+                self.use("nothing below")
+            elif "twice" in push.kind and (their == "failed to update refs" or names.count(name) > 1):
                 self.use("twice")
                 meant = True
-            elif name == "refs/heads/HEAD":
-                self.use("refs/heads/HEAD")
+            elif name in STRANGE:
+                self.use("strange names")
                 meant = True
             elif their == "shallow update not allowed" and push.shallow:
                 self.use("boundary")
