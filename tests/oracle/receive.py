@@ -50,6 +50,7 @@ DIFFERENCES = {
     "loose ends": "with fsckObjects git refuses a pack when anything in it refers to what is not here, whether a ref "
                   "needs it or not; we refuse the refs that need it",
     "unsure": "deleting with no old value, or one that git has not, deletes whatever is there in git; we refuse",
+    "current": "the branch of HEAD is not deleted by the name of a symref, either; git does that",
     "control bytes": "what is refused for its control bytes is told without them",
     "aliases": "git says ok to symrefs whose ref it could not change, and to a third command for one ref by two names",
     "behind": "what comes behind a pack is no matter to us; git's index-pack minds it, its unpack-objects does not",
@@ -389,7 +390,7 @@ class Round:
         if not (push.has("report-status") or push.has("report-status-v2")):
             self.use("no report")
             return bool(push.kind) or self.maybe_unreachable(push) or push.has("atomic") or any(
-                name in STRANGE + ["HEAD"] or old not in self.repo.objects for old, new, name in push.commands)
+                name in [*STRANGE, *self.random.symrefs, "HEAD"] or old not in self.repo.objects for old, new, name in push.commands)
         if self.unpacked(git) != self.unpacked(ours):
             if "duplicate" in push.kind and self.unpacked(git):
                 self.use("duplicate")
@@ -445,6 +446,9 @@ class Round:
                 meant = True
             elif my == "atomic push failure" and not their:
                 self.use("atomic")
+                meant = True
+            elif my == "deletion of the current branch prohibited" and not their:
+                self.use("current")
                 meant = True
             elif not their and name in self.random.symrefs or "alias" in push.kind and name == "refs/heads/main":
                 self.use("aliases")

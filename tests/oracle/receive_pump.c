@@ -8,13 +8,12 @@
  *	create FORMAT              makes the repository; "ok"
  *	config LEN                 its settings (config.h)
  *	symref NAME TARGET
- *	push SEED LEN...           one client for every length, all at the same time: how their bytes
- *	                           and the work for them alternate is drawn from SEED; 0: client after
- *	                           client, each at once. For each a line "CODE OUT ERR" with the
- *	                           lengths of its two streams, which follow
- *	refs                       "COUNT", then lines "ID NAME" or "ref: TARGET NAME"
- *	objects                    lines "ID TYPE SIZE" with content behind each, then "end"
- *	check                      whether the store finds itself in order: "ok"
+ *	push SEED LEN...           one client for every length, all at the same time: how their
+ *bytes and the work for them alternate is drawn from SEED; 0: client after client, each at once.
+ *For each a line "CODE OUT ERR" with the lengths of its two streams, which follow refs "COUNT",
+ *then lines "ID NAME" or "ref: TARGET NAME" objects                    lines "ID TYPE SIZE" with
+ *content behind each, then "end" check                      whether the store finds itself in
+ *order: "ok"
  */
 #include <packhorse/device_posix.h>
 #include <packhorse/reader.h>
@@ -170,8 +169,8 @@ static void refs(void)
 		if (*ref.target)
 			ph_test_buf_print(&text, "ref: %s %s\n", ref.target, ref.name);
 		else
-			ph_test_buf_print(&text, "%s %s\n",
-			                  ph_oid_to_hex(hex, now->algo, &ref.oid), ref.name);
+			ph_test_buf_print(&text, "%s %s\n", ph_oid_to_hex(hex, now->algo, &ref.oid),
+			                  ref.name);
 	}
 	if (status != PH_END)
 		die("refs", status);
