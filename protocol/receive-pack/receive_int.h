@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One push: what its phases share. Each phase is a file: the session itself and its advertisement
- * (receive_pack.c), commands (receive_commands.c), the wait for memory (receive_admit.c), the pack
- * (receive_unpack.c), the proof that what is new is connected (receive_connect.c, receive_tips.c),
- * checks of every command (receive_check.c, receive_deny.c), the transaction's end
- * (receive_commit.c), and the report (receive_report.c).
+ * (receive_pack.c), commands (receive_commands.c), push options (receive_options.c), the wait for
+ * memory (receive_admit.c), the pack (receive_unpack.c), the proof that what is new is connected
+ * (receive_connect.c, receive_shallow.c, receive_tips.c), checks of every command (receive_check.c,
+ * receive_deny.c), the transaction's end (receive_commit.c), and the report (receive_report.c).
  *
  * A phase's function works a little and returns what it needs next. It moves on by setting phase
  * and returning PH_STEP_AGAIN.
@@ -28,8 +28,6 @@
 
 /* A name that is no good is still named in the report; one longer than this ends the session. */
 #define RECEIVE_NAME_BYTES_MAX 4096u
-/* All names of one push: 200000 commands of 300 bytes. Bounds what a client makes us hold. */
-#define RECEIVE_NAMES_BYTES_MAX ((size_t)64 << 20)
 /* Lines for the user (errors, warnings) per push: enough to see what is wrong. */
 #define RECEIVE_LINES_MAX 64u
 /* Warnings of fsck among them; all are logged, up to the second number. */
@@ -40,14 +38,16 @@ enum receive_phase {
 	RECEIVE_OPEN,
 	RECEIVE_ADVERTISE,
 	RECEIVE_COMMANDS,
+	RECEIVE_OPTIONS,
 	RECEIVE_ADMIT,
 	RECEIVE_BEGIN,
 	RECEIVE_PACK,
 	RECEIVE_RESOLVE,
 	RECEIVE_TARGETS,
 	RECEIVE_SORT,
-	RECEIVE_ALIASES,
 	RECEIVE_CONNECT,
+	RECEIVE_NAMES,
+	RECEIVE_ALIASES,
 	RECEIVE_CHECK,
 	RECEIVE_STAGE,
 	RECEIVE_PREPARE,
@@ -65,9 +65,11 @@ struct receive_command {
 	uint32_t change;   /* its number in the transaction, when staged */
 	uint32_t leader;   /* 1 + the command that does this one's work; 0 for none */
 	bool deletes;
+	bool funny;  /* its name is none that a ref may have */
 	bool skip;   /* nothing to do: reported ok all the same */
 	bool staged; /* part of the transaction, and not dropped */
 	bool proven; /* its tip was found connected */
+	bool cut;    /* not without the client's shallow boundary */
 	bool logged; /* the transaction's log says that it is done */
 };
 
@@ -91,6 +93,22 @@ struct receive_connect {
 	uint32_t wanted; /* commands that the walk is for */
 	uint64_t spent;  /* on setting walks up */
 	bool again;      /* it is not the first walk */
+	bool bounded;    /* walks end at the client's shallow boundary, too */
+};
+
+/* Push options, each NUL-terminated. */
+struct receive_options {
+	char **list;
+	uint32_t count, size;
+};
+
+/* The client's boundary, and what of it the repository's becomes. */
+struct receive_shallow {
+	struct ph_oid *oids;
+	uint32_t count, size;
+	uint32_t at, kept; /* while those that may be needed are looked for */
+	bool *used;        /* which of them the second round has met */
+	bool staged;       /* the transaction sets the repository's */
 };
 
 /* What is noted of the pack for later readers. */
@@ -107,8 +125,10 @@ struct receive {
 	int version;
 	char repo[PH_REPO_NAME_MAX + 1];
 	enum ph_hash_algo algo;
-	bool creates;            /* the repository is not there (yet) */
-	struct ph_config config; /* as it was when the session began */
+	bool creates; /* the repository is not there (yet) */
+	/* As of when the session began, for what it offers; from RECEIVE_BEGIN on as of then. */
+	struct ph_config config;
+	char session_id[PH_SESSION_ID_BYTES]; /* "" when none is advertised */
 
 	struct ph_snapshot *snapshot; /* NULL when it creates; what was advertised, then the base */
 	struct ph__advert advert;
@@ -119,8 +139,10 @@ struct receive {
 	uint32_t count, commands_size;
 	char *names;
 	size_t names_len, names_size;
-	uint32_t shallows;
+	struct receive_shallow shallow;
 	bool report, side_band, quiet, atomic, updates;
+	bool asks_options; /* push options follow the commands, maybe none */
+	struct receive_options options;
 
 	struct ph__admission admission;
 	uint64_t claim_bytes; /* 0 until it is reckoned */
@@ -132,6 +154,7 @@ struct receive {
 	uint32_t pack;
 	const char *unpack_error; /* static; NULL when it was fine */
 	uint32_t fsck_warnings;
+	uint64_t pack_taken; /* bytes of it so far */
 	uint64_t pack_bytes;
 	uint32_t pack_objects;
 
@@ -188,6 +211,8 @@ enum ph_step ph__receive_die(struct receive *r, const char *text);
 enum ph_step ph__receive_die_status(struct receive *r, enum ph_status status);
 /* A line for the user: on band 2, or the error stream. Control bytes are escaped. */
 void ph__receive_say(struct receive *r, const char *format, ...) PH_PRINTF(2, 3);
+/* Several lines of ours, as they are, in one packet. */
+void ph__receive_say_text(struct receive *r, const char *text);
 /* An empty packet on band 1 if nothing was said for too long; sets the deadline for the next. */
 void ph__receive_keepalive(struct receive *r);
 /* The push has failed as a whole, before anything is proven: only the report is left. */
@@ -200,15 +225,38 @@ void ph__receive_drop_work(struct receive *r);
 /* ---- phases ---- */
 
 enum ph_step ph__receive_commands(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_options(struct receive *r, uint32_t *budget);
+/* Whether the option of this number is this one; false behind the last. */
+bool ph__receive_option_is(const struct receive *r, uint32_t number, const char *text, size_t len);
+void ph__receive_options_release(struct receive *r);
 enum ph_step ph__receive_admit(struct receive *r);
 enum ph_step ph__receive_begin(struct receive *r);
 enum ph_step ph__receive_pack_bytes(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_resolve(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_targets(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_sort(struct receive *r, uint32_t *budget);
-enum ph_step ph__receive_aliases(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_connect(struct receive *r, uint32_t *budget);
+/* Refuses commands for refs that are hidden, and for names that are none. */
+enum ph_step ph__receive_names(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_aliases(struct receive *r, uint32_t *budget);
 void ph__receive_connect_release(struct receive *r);
+/* ---- receive_shallow.c ---- */
+
+/* One line of the client's boundary. PH_ERR_LIMIT, PH_ERR_NOMEM. */
+enum ph_status ph__receive_shallow_add(struct receive *r, const struct ph_oid *oid);
+/*
+ * Whether any of it may be needed: commits that are not in the repository but in the pack. Only
+ * those are kept. PH_AGAIN: budget spent.
+ */
+enum ph_status ph__receive_shallow_any(struct receive *r, bool *any, uint32_t *budget);
+/* Has a walk end there. */
+enum ph_status ph__receive_shallow_graft(struct receive *r, struct ph_walk *walk);
+/* Takes note of where a walk has ended. */
+enum ph_status ph__receive_shallow_used(struct receive *r, const struct ph_walk *walk);
+/* Puts it into the transaction when a staged command needs it. */
+enum ph_status ph__receive_shallow_stage(struct receive *r);
+void ph__receive_shallow_release(struct receive *r);
+
 /* Asks for the section while the pack is being written. */
 enum ph_status ph__receive_tips_begin(struct receive *r);
 /* Writes it, with the walk that has proven all commands. False: budget spent, call it again. */

@@ -61,6 +61,18 @@ void ph__receive_say(struct receive *r, const char *format, ...)
 		r->spoke_at_ms = r->session.now_ms;
 }
 
+void ph__receive_say_text(struct receive *r, const char *text)
+{
+	if (r->lines >= RECEIVE_LINES_MAX)
+		return;
+	r->lines++;
+	if (!r->side_band)
+		ph__session_error_line(&r->session, "%s", text);
+	else if (ph__out_ready(&r->session) &&
+	         ph__out_band_text(&r->session, PH_BAND_PROGRESS, "%s\n", text))
+		r->spoke_at_ms = r->session.now_ms;
+}
+
 void ph__receive_keepalive(struct receive *r)
 {
 	uint64_t every_ms = r->session.service.limits->keepalive_ms;
@@ -113,11 +125,12 @@ void ph__receive_fail_all(struct receive *r, const char *text)
 
 /* ---- opening and the advertisement ---- */
 
-/* The agent comes from the owner; the rest is what is built, in git's order. */
+/* The agent comes from the owner; the rest is what is built and configured, in git's order. */
 static void advert_begin(struct receive *r)
 {
 	static const char built[] =
-	        "report-status delete-refs side-band-64k quiet atomic ofs-delta";
+	        "report-status report-status-v2 delete-refs side-band-64k quiet";
+	const struct ph_config *config = &r->config;
 	char agent[AGENT_BYTES], tail[AGENT_BYTES + 8], caps[PH_ADVERT_CAPS_MAX];
 	struct ph__advert_options options = {.snapshot = r->snapshot,
 	                                     .hidden = &r->config.hide_receive,
@@ -129,7 +142,10 @@ static void advert_begin(struct receive *r)
 
 	/* A new repository takes either format. Clients believe the first for the ids they read
 	 * here, and look through all for their own. */
-	snprintf(caps, sizeof(caps), "%s object-format=%s%s", built, ph_hash_name(r->algo),
+	snprintf(caps, sizeof(caps), "%s%s%s%s%s%s object-format=%s%s", built,
+	         config->advertise_atomic ? " atomic" : "", config->ofs_delta ? " ofs-delta" : "",
+	         config->advertise_push_options ? " push-options" : "",
+	         *r->session_id ? " session-id=" : "", r->session_id, ph_hash_name(r->algo),
 	         r->creates ? " object-format=sha256" : "");
 	snprintf(tail, sizeof(tail), "agent=%s",
 	         ph__agent_clean(agent, sizeof(agent), r->session.service.agent));
@@ -159,6 +175,8 @@ static enum ph_step open_repository(struct receive *r)
 	status = ph_config_load(&r->config, service->store, r->snapshot, service->alloc);
 	if (status != PH_OK)
 		return ph__receive_die_status(r, status);
+	if (r->config.advertise_sid)
+		ph__session_id_draw(&r->session, r->session_id);
 	advert_begin(r);
 	r->phase = RECEIVE_ADVERTISE;
 	return PH_STEP_AGAIN;
@@ -189,6 +207,8 @@ static enum ph_step dispatch(struct receive *r, uint32_t *budget)
 		return advertise(r, budget);
 	case RECEIVE_COMMANDS:
 		return ph__receive_commands(r, budget);
+	case RECEIVE_OPTIONS:
+		return ph__receive_options(r, budget);
 	case RECEIVE_ADMIT:
 		return ph__receive_admit(r);
 	case RECEIVE_BEGIN:
@@ -201,10 +221,12 @@ static enum ph_step dispatch(struct receive *r, uint32_t *budget)
 		return ph__receive_targets(r, budget);
 	case RECEIVE_SORT:
 		return ph__receive_sort(r, budget);
-	case RECEIVE_ALIASES:
-		return ph__receive_aliases(r, budget);
 	case RECEIVE_CONNECT:
 		return ph__receive_connect(r, budget);
+	case RECEIVE_NAMES:
+		return ph__receive_names(r, budget);
+	case RECEIVE_ALIASES:
+		return ph__receive_aliases(r, budget);
 	case RECEIVE_CHECK:
 		return ph__receive_check(r, budget);
 	case RECEIVE_STAGE:
@@ -253,6 +275,8 @@ static void receive_free(struct ph_session *session)
 
 	ph__receive_drop_work(r);
 	ph__advert_release(&r->advert);
+	ph__receive_options_release(r);
+	ph__receive_shallow_release(r);
 	ph_config_release(&r->config, alloc);
 	ph_snapshot_release(r->snapshot);
 	ph_mem_free(alloc, r->commands);

@@ -258,6 +258,31 @@ static void shallow(struct conf *c)
 	ph_snapshot_release(held);
 }
 
+/* Of two that set it from the same base, the second has to look again. */
+static void shallow_meanwhile(struct conf *c)
+{
+	struct ph_oid oids[2] = {ph__conf_oid(c, 0), ph__conf_oid(c, 1)};
+	ph__conf_create(c, CONF_REPO);
+	struct ph_txn *first = ph__conf_begin(c, CONF_REPO);
+	struct ph_txn *second = ph__conf_begin(c, CONF_REPO);
+	struct ph_txn *other = ph__conf_begin(c, CONF_REPO);
+	assert_status(ph_txn_set_shallow(first, oids, 1), PH_OK);
+	assert_status(ph_txn_set_shallow(second, oids + 1, 1), PH_OK);
+	ph__conf_commit(first);
+	assert_status(ph_txn_commit(second, NULL, NULL), PH_ERR_CONFLICT);
+	ph_txn_free(second);
+	/* Who does not set it does not mind. */
+	ph__conf_commit(other);
+	const struct ph_oid *have;
+	struct ph_snapshot *s = ph__conf_snapshot(c, CONF_REPO);
+	assert_int_equal(ph_snapshot_shallow(s, &have), 1);
+	assert_true(ph_oid_equal(have, oids));
+	ph_snapshot_release(s);
+	second = ph__conf_begin(c, CONF_REPO);
+	assert_status(ph_txn_set_shallow(second, oids, 2), PH_OK);
+	ph__conf_commit(second);
+}
+
 static void shallow_limit(struct conf *c)
 {
 	struct ph_oid oids[5];
@@ -381,6 +406,7 @@ const struct conf_test ph__conf_meta_tests[] = {
         {"settings: of the store, swapped", store_setting_swaps, CONF_ONCE},
         {"settings: limits", setting_limits, CONF_ONCE},
         {"shallow: the boundary", shallow, 0},
+        {"shallow: meanwhile", shallow_meanwhile, CONF_ONCE},
         {"shallow: limit", shallow_limit, CONF_ONCE},
         {"log: of pushes", push_log, CONF_ONCE},
         {"commit: all of it together", together, 0},

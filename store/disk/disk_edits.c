@@ -182,6 +182,17 @@ static enum ph_status setting_edits(struct ph__apply *apply)
 
 /* ---- shallow set, log ---- */
 
+/* Whether the base has the set that the repository has now. */
+static bool shallow_same(const struct ph__apply *apply)
+{
+	const struct ph__shallow *now = apply->shallow;
+	const struct ph__shallow *then = apply->txn->base ? apply->txn->base->shallow : now;
+	if (now == then)
+		return true;
+	return now && then && now->count == then->count &&
+	       memcmp(now->oids, then->oids, now->count * sizeof(now->oids[0])) == 0;
+}
+
 static enum ph_status shallow_edit(struct ph__apply *apply)
 {
 	const struct ph__txn_meta *meta = &apply->txn->meta;
@@ -190,6 +201,8 @@ static enum ph_status shallow_edit(struct ph__apply *apply)
 	uint8_t key[PH__KEY_MAX];
 	if (!meta->shallow_set)
 		return PH_OK;
+	if (!shallow_same(apply))
+		return PH_ERR_CONFLICT;
 	uint32_t key_len = ph__key_name(key, PH__KEY_SHALLOW, "");
 	ph__shallow_release(apply->disk, apply->shallow);
 	apply->shallow = NULL;

@@ -268,6 +268,9 @@ static enum ph_status commit_to(struct mem_txn *txn, struct mem_snapshot *curren
 	if (status == PH_OK &&
 	    !ph__mem_settings_same(txn->base->settings, current->settings, txn->meta.settings))
 		status = PH_ERR_CONFLICT;
+	/* Every set makes a new one, and all snapshots share what nobody has set. */
+	if (status == PH_OK && txn->meta.shallow_set && txn->base->shallow != current->shallow)
+		status = PH_ERR_CONFLICT;
 	if (status != PH_OK)
 		return status;
 	if (txn->deletes) {

@@ -65,9 +65,9 @@ static void send_empty(const char *lines)
 static void test_advert_new(void **state)
 {
 	static const char expected[] =
-	        "00b90000000000000000000000000000000000000000 capabilities^{}\0"
-	        "report-status delete-refs side-band-64k quiet atomic ofs-delta object-format=sha1 "
-	        "object-format=sha256 agent=packhorse/test\n0000";
+	        "00ca0000000000000000000000000000000000000000 capabilities^{}\0"
+	        "report-status report-status-v2 delete-refs side-band-64k quiet atomic ofs-delta "
+	        "object-format=sha1 object-format=sha256 agent=packhorse/test\n0000";
 
 	(void)state;
 	flush(&request);
@@ -86,8 +86,8 @@ static void test_advert_history(void **state)
 	with_history();
 	ph_test_buf_print(&line, "%s refs/heads/main", hex(&f, f.commit[1]));
 	ph_test_buf_append(&line, "", 1);
-	ph_test_buf_print(&line, "report-status delete-refs side-band-64k quiet atomic ofs-delta "
-	                         "object-format=sha1 agent=packhorse/test\n");
+	ph_test_buf_print(&line, "report-status report-status-v2 delete-refs side-band-64k quiet "
+	                         "atomic ofs-delta object-format=sha1 agent=packhorse/test\n");
 	pkt(&expected, line.data, line.len);
 	ph_test_buf_clear(&line);
 	ph_test_buf_print(&line, "%s refs/tags/v1\n", hex(&f, f.tag));

@@ -411,6 +411,10 @@ static inline enum ph_status ph_txn_replace(struct ph_txn *txn, const uint64_t *
 	return txn->ops->replace(txn, pack_ids, count, drops_objects);
 }
 
+/*
+ * The repository's own shallow boundary from now on, all of it. commit answers PH_ERR_CONFLICT when
+ * another has changed it since the base.
+ */
 static inline enum ph_status ph_txn_set_shallow(struct ph_txn *txn, const struct ph_oid *oids,
                                                 size_t count)
 {
