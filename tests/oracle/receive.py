@@ -56,6 +56,7 @@ DIFFERENCES = {
     "behind": "what comes behind a pack is no matter to us; git's index-pack minds it, its unpack-objects does not",
     "circles": "deltas in a circle, of objects that the server has, too, are not always refused, and not always the "
                "same by both",
+    "cut report": "under receive.shallowUpdate git's report may end at the first ref that it cannot change",
     "atomic": "git goes on with the rest of an atomic push when some refs are not connected, or hidden",
     "no report": "nobody asked for the report, so which of these it was is not known",
     "nothing below": "deleting what is not there fails in git when a ref has a part of its name",
@@ -86,7 +87,8 @@ class Answer:
     """Refs and capabilities of the advertisement, and the report behind it."""
 
     def __init__(self, code, out, err, side):
-        self.code, self.err, self.refs, self.caps, self.have = code, err.decode(errors="replace"), {}, [], set()
+        self.code, self.err, self.refs, self.caps = code, err.decode(errors="replace"), {}, []
+        self.have, self.shallow = set(), set()
         self.report, self.error, self.ended, self.garbage = None, "", False, b""
         body, at = self.advertisement(out), 0
         band1 = b""
@@ -123,6 +125,7 @@ class Answer:
             self.caps = self.caps or caps.decode().split()
             oid, _, name = line.decode("utf-8", "surrogateescape").rstrip("\n").partition(" ")
             if oid == "shallow":
+                self.shallow.add(name)
                 continue
             if name == ".have":
                 self.have.add(oid)
@@ -197,6 +200,13 @@ class Git:
         out = self.call("for-each-ref", "--format=%(objectname) %(refname) %(symref)").decode(
             "utf-8", "surrogateescape").splitlines()
         return {line.split(" ")[1]: line.split(" ")[0] for line in out if line.split(" ")[2] == ""}
+
+    def shallow(self):
+        try:
+            with open(self.folder + "/shallow") as f:
+                return set(f.read().split())
+        except FileNotFoundError:
+            return set()
 
     def objects(self):
         """{id: (type, content)} of all that is there."""
@@ -294,6 +304,10 @@ def configuration(rng):
     for key, chance in (("receive.denyDeletes", 0.08), ("receive.denyNonFastForwards", 0.15)):
         if rng.random() < chance:
             config.append((key, "true"))
+    if rng.random() < 0.4:
+        config.append(("receive.advertisePushOptions", "true"))
+    if rng.random() < 0.15:
+        config.append(("receive.shallowUpdate", "true"))
     if rng.random() < 0.1:
         config.append((rng.choice(["receive.hideRefs", "transfer.hideRefs"]),
                        rng.choice(["refs/tags/n1", "refs/heads/a", "refs/heads/topic1"])))
@@ -365,13 +379,15 @@ class Round:
         if any(error is None for _, error in map(pair, ours.verdicts())) or not (
                 push.has("report-status") or push.has("report-status-v2")):
             self.kept |= push.sent
-        self.random.refs = refs[1]
+        self.random.refs, self.repo.shallow = refs[1], self.git.shallow()
         self.complete(refs[1])
 
     def compare_advertisements(self, git, ours):
         if git.refs != ours.refs:
             both = set(git.refs.items()) ^ set(ours.refs.items())
             raise Found("advertisement", "advertised refs differ: %s" % sorted(both)[:6])
+        if git.shallow != ours.shallow:
+            raise Found("shallow", "git is cut off at %s, we at %s" % (sorted(git.shallow), sorted(ours.shallow)))
         if git.have or ours.have:
             raise Found("have", "git %s, ours %s" % (git.have, ours.have))
 
@@ -412,6 +428,9 @@ class Round:
                 return True
             raise Found("unpack: git %s, ours %s" % (git.report[0], ours.report[0]), "git %r\nours %r" % (
                 git.report[:5], ours.report[:5]))
+        if push.shallow and self.unpacked(git) and len(git.report) < len(ours.report):
+            self.use("cut report")
+            return True
         if git.report[0] != ours.report[0]:
             self.use("unpack")
         return self.compare_verdicts(push, git, ours)
