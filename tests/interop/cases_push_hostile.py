@@ -233,12 +233,11 @@ def hostile_trees(world):
     server.stop()
 
 
+@only(DAEMON, "a machine's limits are not set by arguments")
 def endless_commands(world):
     """Commands without end are ended by their limit; so are long names, and shallow lines."""
     _, new = small_pack()
-    server = world.serve("store.img", "--limit", "commands_max=2000", "--limit", "shallows_max=2000") \
-        if world.platform == "daemon" else world.serve("store.img", "--limit=commands_max=2000",
-                                                       "--limit=shallows_max=2000")
+    server = world.serve("store.img", "--limit", "commands_max=2000", "--limit", "shallows_max=2000")
     source = pushed(world, server, "app")
     before = state(world, server, "app")
     for what in ("commands", "shallow lines"):
@@ -254,11 +253,11 @@ def endless_commands(world):
     server.stop()
 
 
+@only(DAEMON, "a machine's limits are not set by arguments")
 def stopped_push(world):
     """A client that stops in the middle, of commands or of the pack, is ended in time; nothing of it stays."""
     _, new = small_pack()
-    limit = ["--limit", "idle_ms_max=3000"] if world.platform == "daemon" else ["--limit=idle_ms_max=3000"]
-    server = world.serve("store.img", *limit)
+    server = world.serve("store.img", "--limit", "idle_ms_max=3000")
     source = pushed(world, server, "app")
     before = state(world, server, "app")
     body = os.urandom(1 << 20)
