@@ -296,7 +296,7 @@ static void begin_run(struct ph_pack_join *join)
 	uint8_t header[12] = {'P', 'A', 'C', 'K', 0, 0, 0, 2};
 
 	index_put32(header + 8, join->stats.objects);
-	ph_hash_init(&join->hash, join->options.source->algo);
+	ph_hash_init_plain(&join->hash, join->options.source->algo);
 	ph_hash_update(&join->hash, header, sizeof(header));
 	join->at = 0;
 	join->phase = PH__JOIN_NEXT;

@@ -53,7 +53,7 @@ enum ph_status ph_pack_out_new(struct ph_pack_out **out_ptr,
 		return status;
 	}
 	out->phase = PH__OUT_COUNT;
-	ph_hash_init(&out->hash, options->source->algo);
+	ph_hash_init_plain(&out->hash, options->source->algo);
 	*out_ptr = out;
 	return PH_OK;
 }

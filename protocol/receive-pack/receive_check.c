@@ -62,8 +62,10 @@ static void check_delete(struct receive *r, struct receive_command *c)
 	if (r->snapshot)
 		status = ph_snapshot_ref(r->snapshot, receive_target(r, c), &ref);
 	if (status == PH_ERR_NOT_FOUND) {
-		if (!unsure && r->snapshot && is_known(r, &c->old_oid))
-			return; /* the transaction tells that it is not there */
+		/* The transaction tells that it is not there. Where things are hidden, that would
+		 * tell that the old value is here. */
+		if (!unsure && r->snapshot && !receive_hides(r) && is_known(r, &c->old_oid))
+			return;
 		ph__receive_say(r, "warning: deleting a non-existent ref");
 		c->skip = true;
 	} else if (status != PH_OK) {
@@ -162,7 +164,7 @@ static enum ph_step checked(struct receive *r)
 	if (failed && r->atomic)
 		ph__receive_fail_all(r, "atomic push failure");
 	r->at = 0;
-	r->phase = RECEIVE_STAGE;
+	r->phase = RECEIVE_RULES;
 	return PH_STEP_AGAIN;
 }
 

@@ -440,6 +440,6 @@ enum ph_step ph__receive_aliases(struct receive *r, uint32_t *budget)
 	ph_mem_free(r->session.service.alloc, r->order);
 	r->order = NULL;
 	r->at = 0;
-	r->phase = RECEIVE_CHECK;
+	r->phase = RECEIVE_PRE_RECEIVE;
 	return PH_STEP_AGAIN;
 }

@@ -196,6 +196,8 @@ static enum ph_step fail(struct receive *r, enum ph_status status)
 		text = "repository was deleted meanwhile";
 	else if (status == PH_ERR_EXISTS)
 		text = "repository was created meanwhile, push again";
+	else if (ph__receive_commit_rule(r, status))
+		text = ph__receive_commit_rule(r, status);
 	ph__receive_say(r, "error: %s", text);
 	for (uint32_t i = 0; i < r->count; i++) {
 		struct receive_command *c = &r->commands[i];
@@ -282,6 +284,7 @@ enum ph_step ph__receive_commit(struct receive *r)
 	if (status != PH_OK)
 		return fail(r, status);
 	log_done(r);
+	ph__receive_post_receive(r);
 	if (r->session.service.changed)
 		r->session.service.changed(r->session.service.changed_user, r->repo);
 	return finished(r);

@@ -201,6 +201,8 @@ static enum ph_step advertise(struct receive *r, uint32_t *budget)
 static enum ph_step dispatch(struct receive *r, uint32_t *budget)
 {
 	switch (r->phase) {
+	case RECEIVE_AUTHORISE:
+		return ph__receive_authorise(r);
 	case RECEIVE_OPEN:
 		return open_repository(r);
 	case RECEIVE_ADVERTISE:
@@ -213,10 +215,14 @@ static enum ph_step dispatch(struct receive *r, uint32_t *budget)
 		return ph__receive_admit(r);
 	case RECEIVE_BEGIN:
 		return ph__receive_begin(r);
+	case RECEIVE_QUOTA:
+		return ph__receive_quota(r);
 	case RECEIVE_PACK:
 		return ph__receive_pack_bytes(r, budget);
 	case RECEIVE_RESOLVE:
 		return ph__receive_resolve(r, budget);
+	case RECEIVE_BASES:
+		return ph__receive_bases(r, budget);
 	case RECEIVE_TARGETS:
 		return ph__receive_targets(r, budget);
 	case RECEIVE_SORT:
@@ -227,8 +233,14 @@ static enum ph_step dispatch(struct receive *r, uint32_t *budget)
 		return ph__receive_names(r, budget);
 	case RECEIVE_ALIASES:
 		return ph__receive_aliases(r, budget);
+	case RECEIVE_PRE_RECEIVE:
+		return ph__receive_pre_receive(r);
 	case RECEIVE_CHECK:
 		return ph__receive_check(r, budget);
+	case RECEIVE_RULES:
+		return ph__receive_rules(r, budget);
+	case RECEIVE_UPDATE:
+		return ph__receive_update(r, budget);
 	case RECEIVE_STAGE:
 		return ph__receive_stage(r, budget);
 	case RECEIVE_PREPARE:
@@ -255,10 +267,13 @@ static enum ph_step step(struct ph_session *session, uint32_t *budget)
 
 void ph__receive_drop_work(struct receive *r)
 {
+	ph__receive_bases_release(r);
 	ph__receive_connect_release(r);
 	ph__receive_deny_release(r);
+	ph__receive_paths_release(r);
 	ph_reader_free(r->reader);
 	ph_pack_in_free(r->pack_in);
+	ph__receive_fsck_release(r);
 	ph__receive_tips_release(r);
 	ph_txn_free(r->txn);
 	r->reader = NULL;
@@ -274,6 +289,7 @@ static void receive_free(struct ph_session *session)
 	const struct ph_alloc *alloc = session->service.alloc;
 
 	ph__receive_drop_work(r);
+	ph__receive_policy_release(r);
 	ph__advert_release(&r->advert);
 	ph__receive_options_release(r);
 	ph__receive_shallow_release(r);

@@ -231,7 +231,7 @@ static enum ph_status log_edits(struct ph__apply *apply)
 {
 	const struct ph__txn_meta *meta = &apply->txn->meta;
 	struct ph__record *record = &apply->record;
-	uint8_t key[PH__KEY_MAX];
+	uint8_t key[PH__KEY_MAX], linked[PH_LOG_LINKED_MAX];
 	enum ph_status status = PH_OK;
 	uint64_t next = record->log_first + record->log_count;
 	record->log_count += meta->log_count;
@@ -242,8 +242,9 @@ static enum ph_status log_edits(struct ph__apply *apply)
 	}
 	for (const struct ph__log_record *log = meta->log; log && status == PH_OK;
 	     log = log->next) {
-		uint32_t len = ph__key_number(key, PH__KEY_LOG, next++);
-		status = add_bytes(apply, key, len, log->data, log->len);
+		uint32_t key_len = ph__key_number(key, PH__KEY_LOG, next++);
+		uint32_t len = ph__log_link(linked, &record->log_tip, log);
+		status = add_bytes(apply, key, key_len, linked, len);
 	}
 	return status;
 }
@@ -344,6 +345,18 @@ static enum ph_status new_pack(struct ph__apply *apply, struct ph__pack *pack)
 	return status;
 }
 
+static enum ph_status check_bytes(const struct ph__apply *apply)
+{
+	uint64_t max = apply->txn->txn.bytes_max, bytes = 0;
+	for (uint32_t i = 0; max > 0 && i < apply->pack_count; i++) {
+		uint64_t more = apply->packs[i]->sections[PH_SECTION_RUN]->bytes.size;
+		if (more > max - bytes)
+			return PH_ERR_LIMIT;
+		bytes += more;
+	}
+	return PH_OK;
+}
+
 static enum ph_status pack_edits(struct ph__apply *apply, struct ph__pack **packs, uint32_t count)
 {
 	struct ph__dtxn *txn = apply->txn;
@@ -360,7 +373,7 @@ static enum ph_status pack_edits(struct ph__apply *apply, struct ph__pack **pack
 		if (txn->packs[i].phase == PH__PACK_ENDED)
 			status = new_pack(apply, txn->packs[i].pack);
 	apply->record.packs = apply->pack_count;
-	return status;
+	return status == PH_OK ? check_bytes(apply) : status;
 }
 
 /* ---- refs ---- */

@@ -166,7 +166,7 @@ def variables(library):
 
 
 # What the processor can do, asked once: the answer is the same for ever, whoever asks.
-CONSTANT_ONCE_KNOWN = re.compile(r"known(\.\d+)?|ph__sha1_usable\.known")
+CONSTANT_ONCE_KNOWN = re.compile(r"known(\.\d+)?|ph__sha1_best\.known")
 
 
 def symbols():
