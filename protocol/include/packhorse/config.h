@@ -100,6 +100,12 @@ PH_MUST_CHECK PH_API enum ph_status ph_config_load(struct ph_config *out, struct
                                                    const struct ph_alloc *alloc);
 PH_API void ph_config_release(struct ph_config *config, const struct ph_alloc *alloc);
 
+/*
+ * Refs of the server's own (refs/packhorse/) are hidden, as if transfer.hideRefs said so before all
+ * else; for owners this takes it back, as far as fetching goes.
+ */
+PH_API void ph_config_show_own(struct ph_config *config);
+
 /* Whether transfer.hideRefs and its kin hide a ref by its full name: the last pattern that matches
  * counts, "!" negates, "^" matches before namespaces, a match ends at a "/" or at the end. */
 PH_API bool ph_config_hidden(const struct ph_config_list *patterns, const char *name);
