@@ -18,7 +18,7 @@
 static const size_t lists[] = {
         AT(hide_upload),    AT(hide_receive), AT(blob_packfile_uris), AT(bundles),
         AT(protected_refs), AT(forward_refs), AT(kept_refs),          AT(fixed_refs),
-        AT(allowed_paths),  AT(denied_paths),
+        AT(allowed_paths),  AT(denied_paths), AT(fsck_skips),
 };
 #define LISTS (sizeof(lists) / sizeof(*lists))
 
@@ -37,7 +37,9 @@ static void set_defaults(struct ph_config *config)
 	        .advertise_atomic = true,
 	        .ofs_delta = true,
 	        .tree_depth_max = UINT32_MAX,
+	        .fsck_objects = true,
 	};
+	ph_fsck_rules_init(&config->fsck);
 }
 
 /* ---- one value ---- */
@@ -118,6 +120,17 @@ static void set_bool(struct ph_config *config, const struct ph__config_key *know
 		config->allow_tip_sha1 = config->allow_reachable_sha1 = truth;
 }
 
+/* The word for receive-pack counts, wherever it stands. */
+static void set_fsck(struct ph_config *config, const struct ph__config_key *known,
+                     const char *value)
+{
+	bool receive = known->field == PH__CONFIG_FSCK_RECEIVE;
+
+	if (receive || !config->fsck_receive_said)
+		ph__config_bool(value, &config->fsck_objects);
+	config->fsck_receive_said = config->fsck_receive_said || receive;
+}
+
 static void set_number(struct ph_config *config, const struct ph__config_key *known,
                        const char *value)
 {
@@ -184,6 +197,16 @@ static void apply(struct ph_config *config, char *key, char *value)
 		break;
 	case PH__CONFIG_TREE_DEPTH:
 		set_tree_depth(config, known, value);
+		break;
+	case PH__CONFIG_FSCK:
+		set_fsck(config, known, value);
+		break;
+	case PH__CONFIG_FSCK_ID:
+		/* It was checked, so it cannot fail. */
+		(void)ph_fsck_rules_set(&config->fsck, strrchr(key, '.') + 1, value);
+		break;
+	case PH__CONFIG_FSCK_SKIPS:
+		add_item(&config->fsck_skips, value);
 		break;
 	case PH__CONFIG_UNBORN:
 		set_unborn(config, value);

@@ -14,6 +14,7 @@
 static const struct ph__config_key keys[] = {
         {"transfer.hideRefs", PH__CONFIG_HIDE, PH__CONFIG_HIDE_UPLOAD | PH__CONFIG_HIDE_RECEIVE,
          true},
+        {"transfer.fsckObjects", PH__CONFIG_FSCK, PH__CONFIG_FSCK_TRANSFER, false},
         {"transfer.advertiseObjectInfo", PH__CONFIG_BOOL, AT(advertise_object_info), false},
         {"transfer.advertiseSID", PH__CONFIG_BOOL, AT(advertise_sid), false},
         {"transfer.unpackLimit", PH__CONFIG_NUMBER_UNUSED, 0, false},
@@ -42,6 +43,9 @@ static const struct ph__config_key keys[] = {
         {"receive.shallowUpdate", PH__CONFIG_BOOL, AT(shallow_update), false},
         {"receive.advertiseAtomic", PH__CONFIG_BOOL, AT(advertise_atomic), false},
         {"receive.advertisePushOptions", PH__CONFIG_BOOL, AT(advertise_push_options), false},
+        {"receive.fsckObjects", PH__CONFIG_FSCK, PH__CONFIG_FSCK_RECEIVE, false},
+        {"receive.fsck.skipList", PH__CONFIG_FSCK_SKIPS, 0, true},
+        {"receive.fsck.<msg-id>", PH__CONFIG_FSCK_ID, 0, false},
         {"receive.autogc", PH__CONFIG_BOOL_UNUSED, 0, false},
         {"receive.updateServerInfo", PH__CONFIG_BOOL_UNUSED, 0, false},
         {"repack.useDeltaBaseOffset", PH__CONFIG_BOOL, AT(ofs_delta), false},
@@ -121,6 +125,13 @@ static bool subsection_fits(bool filter, const char *sub, size_t len)
 	return len > 0;
 }
 
+static bool is_fsck_id(const char *id)
+{
+	struct ph_fsck_rules rules;
+
+	return ph_fsck_rules_set(&rules, id, "error") == PH_OK;
+}
+
 static bool matches(const char *shown, const char *key)
 {
 	bool filter = strncmp(shown, "uploadpackfilter.", 17) == 0;
@@ -128,6 +139,8 @@ static bool matches(const char *shown, const char *key)
 	for (; *shown && *shown != '<'; shown++)
 		if (lower(*shown) != *key++)
 			return false;
+	if (strcmp(shown, "<msg-id>") == 0)
+		return is_fsck_id(key);
 	if (*shown == '<') {
 		const char *last = strrchr(key, '.');
 

@@ -39,28 +39,12 @@ static enum ph_step fail_pack(struct receive *r, enum ph_status status)
 	if (rule)
 		text = rule;
 	else if (status == PH_ERR_FSCK && error)
-		ph__receive_say(r, "error: object %s: %s", error->detail, what);
+		ph__receive_fsck_refuse(r, error->detail, what);
 	else if (status == PH_ERR_TRUNCATED)
 		ph__receive_say(r, "fatal: early EOF");
 	else
 		ph__receive_say(r, "error: %s", text);
 	return ph__receive_fail_unpack(r, text);
-}
-
-static void warn(void *user, const char *id, const struct ph_oid *oid)
-{
-	struct receive *r = user;
-	const struct ph_service *service = &r->session.service;
-	char hex[PH_OID_HEX_MAX + 1];
-
-	ph_oid_to_hex(hex, r->algo, oid);
-	if (r->fsck_warnings < RECEIVE_FSCK_LINES_MAX)
-		ph__receive_say(r, "warning: object %s: %s", hex, id);
-	if (r->fsck_warnings < RECEIVE_FSCK_LOGGED_MAX)
-		ph_log_line(service->log, PH_LOG_INFO, "receive-pack", service->connection,
-		            "%s: object %s: %s", r->repo, hex, id);
-	if (r->fsck_warnings < UINT32_MAX)
-		r->fsck_warnings++;
 }
 
 static enum ph_status pack_begin(struct receive *r)
@@ -73,9 +57,13 @@ static enum ph_status pack_begin(struct receive *r)
 	                                       .alloc = service->alloc,
 	                                       .limits = ph__receive_pack_limits(r),
 	                                       .user = r,
-	                                       .warn = warn};
+	                                       .executor = service->executor,
+	                                       .wake_user = &r->session,
+	                                       .wake = ph__session_wake};
 	if (r->snapshot)
 		options->base = ph_snapshot_source(r->snapshot);
+	if (status == PH_OK)
+		status = ph__receive_fsck_begin(r);
 	if (status == PH_OK)
 		status = ph_txn_sink(r->txn, r->pack, PH_SECTION_RUN, &options->run);
 	if (status == PH_OK)
@@ -242,7 +230,7 @@ static void progress(struct receive *r, bool done)
 static enum ph_step resolved(struct receive *r)
 {
 	const struct ph_pack_in_stats *stats = ph_pack_in_stats(r->pack_in);
-	bool empty = stats->announced == 0;
+	bool empty = stats->announced == 0, bases = stats->bases_added > 0;
 	enum ph_status status = PH_OK;
 
 	r->pack_bytes = stats->bytes;
@@ -259,7 +247,7 @@ static enum ph_step resolved(struct receive *r)
 	}
 	if (status != PH_OK)
 		return fail_pack(r, status);
-	r->phase = RECEIVE_TARGETS;
+	r->phase = bases && receive_hides(r) ? RECEIVE_BASES : RECEIVE_TARGETS;
 	return PH_STEP_AGAIN;
 }
 
@@ -272,5 +260,9 @@ enum ph_step ph__receive_resolve(struct receive *r, uint32_t *budget)
 	if (status < 0)
 		return fail_pack(r, status);
 	progress(r, false);
-	return PH_STEP_AGAIN;
+	if (status != PH_PENDING)
+		return PH_STEP_AGAIN;
+	if (r->session.deadline_ms > r->session.now_ms + PROGRESS_MS)
+		r->session.deadline_ms = r->session.now_ms + PROGRESS_MS;
+	return PH_STEP_WAIT;
 }

@@ -279,7 +279,7 @@ enum ph_step ph__up_reach_tips(struct ph__up *up, uint32_t *budget)
 		status = ph__up_maps_open(up, up->now);
 	if (status == PH_OK && !up->reach)
 		status = ph_reach_new(&up->reach, ph_snapshot_source(up->now), service->alloc,
-		                      service->limits, &up->maps.maps);
+		                      service->limits, &up->maps.set.maps);
 	if (status != PH_OK)
 		return reach_fail(up, status);
 	step = reach_targets(up, budget);

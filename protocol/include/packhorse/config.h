@@ -12,6 +12,7 @@
 #ifndef PACKHORSE_CONFIG_H
 #define PACKHORSE_CONFIG_H
 
+#include <packhorse/fsck.h>
 #include <packhorse/store.h>
 
 #ifdef __cplusplus
@@ -71,6 +72,11 @@ struct ph_config {
 	bool ofs_delta;              /* repack.useDeltaBaseOffset, true */
 	uint64_t max_input_bytes;    /* receive.maxInputSize; 0: none but that of the limits */
 
+	/* receive.fsckObjects; where that is not said transfer.fsckObjects; true, false in git */
+	bool fsck_objects;
+	bool fsck_receive_said;           /* private */
+	struct ph_fsck_rules fsck;        /* receive.fsck.<msg-id>; without skips */
+	struct ph_config_list fsck_skips; /* receive.fsck.skipList: each one or more ids */
 	/* packhorse.*: rules for pushes. Lists of refs are read as hideRefs is. */
 	struct ph_config_list protected_refs; /* protect: owners alone change them */
 	struct ph_config_list forward_refs;   /* fastForwardOnly */
