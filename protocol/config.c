@@ -10,8 +10,9 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Lists of values: hidden from upload-pack, from receive-pack, packfile URIs, bundles. */
-#define LISTS 4u
+/* Lists of values: hidden from upload-pack, from receive-pack, packfile URIs, bundles, signers,
+ * revoked keys. */
+#define LISTS 6u
 
 struct memory {
 	char *text[2]; /* the server's, the repository's; NULL for none */
@@ -116,6 +117,19 @@ static void set_tree_depth(struct ph_config *config, const struct ph__config_key
 	set_filter(config, PH_FILTER_TREE, true);
 }
 
+/* What is about signed pushes. */
+static void apply_cert(struct ph_config *config, enum ph__config_type type, const char *value)
+{
+	if (type == PH__CONFIG_NONCE_SEED)
+		config->cert_nonce_seed = *value ? value : NULL;
+	else if (type == PH__CONFIG_CERT_KEY)
+		config->cert_key_connection = strcmp(value, "connection") == 0;
+	else if (type == PH__CONFIG_SIGNER)
+		add_item(&config->allowed_signers, value);
+	else if (type == PH__CONFIG_REVOKED)
+		add_item(&config->revoked_keys, value);
+}
+
 static void apply(struct ph_config *config, char *key, char *value)
 {
 	const struct ph__config_key *known = ph__config_find(key);
@@ -149,6 +163,15 @@ static void apply(struct ph_config *config, char *key, char *value)
 		sub = ph__config_subsection(key, &len);
 		ph__config_bool(value, &truth);
 		set_filter(config, ph__config_filter(sub, len), truth);
+		break;
+	case PH__CONFIG_NONCE_SEED:
+	case PH__CONFIG_NONCE_SLOP:
+	case PH__CONFIG_CERT_KEY:
+	case PH__CONFIG_SIGNER:
+	case PH__CONFIG_REVOKED:
+	case PH__CONFIG_SIGNERS_FILE:
+	case PH__CONFIG_REVOKED_FILE:
+		apply_cert(config, known->type, value);
 		break;
 	case PH__CONFIG_BUNDLE_VERSION:
 	case PH__CONFIG_BUNDLE_MODE:
@@ -198,6 +221,8 @@ static enum ph_status fill(struct ph_config *config, char *text[2], const struct
 	config->hide_receive.items = memory->items + values;
 	config->blob_packfile_uris.items = memory->items + 2 * (size_t)values;
 	config->bundles.items = memory->items + 3 * (size_t)values;
+	config->allowed_signers.items = memory->items + 4 * (size_t)values;
+	config->revoked_keys.items = memory->items + 5 * (size_t)values;
 	for (size_t i = 0; i < 2; i++) {
 		char *at = text[i], *key, *value;
 

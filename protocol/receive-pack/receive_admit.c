@@ -25,7 +25,7 @@ static uint64_t reckon(const struct receive *r, uint64_t announced)
 	uint64_t walk = ph_footprint_walk(limits, here + announced + bases,
 	                                  (uint64_t)r->advert.refs + r->count);
 	uint64_t lists = (uint64_t)r->commands_size * sizeof(*r->commands) + r->names_size +
-	                 (uint64_t)r->count * (sizeof(*r->order) + CHANGE_BYTES);
+	                 r->cert.size + (uint64_t)r->count * (sizeof(*r->order) + CHANGE_BYTES);
 
 	return PH_ADMISSION_SESSION_BYTES + PH_ADMISSION_OUTSIDE_BYTES + lists +
 	       (pack > walk ? pack : walk);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One push: what its phases share. Each phase is a file: the session itself and its advertisement
- * (receive_pack.c), commands (receive_commands.c), the wait for memory (receive_admit.c), the pack
+ * (receive_pack.c), commands (receive_commands.c), certificates (receive_cert_int.h), the wait for
+ * memory (receive_admit.c), the pack
  * (receive_unpack.c), the proof that what is new is connected (receive_connect.c, receive_tips.c),
  * checks of every command (receive_check.c, receive_deny.c), the transaction's end
  * (receive_commit.c), and the report (receive_report.c).
@@ -16,6 +17,7 @@
 #include "advert_int.h"
 #include "commit_int.h"
 #include "out_int.h"
+#include "receive_cert_int.h"
 #include "session_int.h"
 
 #include <packhorse/config.h>
@@ -40,6 +42,8 @@ enum receive_phase {
 	RECEIVE_OPEN,
 	RECEIVE_ADVERTISE,
 	RECEIVE_COMMANDS,
+	RECEIVE_CERT_READ,
+	RECEIVE_CERT_CHECK,
 	RECEIVE_ADMIT,
 	RECEIVE_BEGIN,
 	RECEIVE_PACK,
@@ -50,6 +54,7 @@ enum receive_phase {
 	RECEIVE_CONNECT,
 	RECEIVE_CHECK,
 	RECEIVE_STAGE,
+	RECEIVE_CERT_STORE,
 	RECEIVE_PREPARE,
 	RECEIVE_COMMIT,
 	RECEIVE_REPORT,
@@ -121,6 +126,8 @@ struct receive {
 	size_t names_len, names_size;
 	uint32_t shallows;
 	bool report, side_band, quiet, atomic, updates;
+
+	struct receive_cert cert;
 
 	struct ph__admission admission;
 	uint64_t claim_bytes; /* 0 until it is reckoned */
@@ -200,6 +207,13 @@ void ph__receive_drop_work(struct receive *r);
 /* ---- phases ---- */
 
 enum ph_step ph__receive_commands(struct receive *r, uint32_t *budget);
+/* A command, from a packet or out of a certificate. */
+enum ph_step ph__receive_take_command(struct receive *r, const char *line, size_t len);
+/* All commands are there: on to what comes next. */
+enum ph_step ph__receive_commands_done(struct receive *r);
+enum ph_step ph__receive_cert_read(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_cert_check(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_cert_store(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_admit(struct receive *r);
 enum ph_step ph__receive_begin(struct receive *r);
 enum ph_step ph__receive_pack_bytes(struct receive *r, uint32_t *budget);
@@ -226,6 +240,20 @@ enum ph_step ph__receive_stage(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_prepare(struct receive *r);
 enum ph_step ph__receive_commit(struct receive *r);
 enum ph_step ph__receive_report(struct receive *r, uint32_t *budget);
+
+/* ---- certificates ---- */
+
+/* Makes the nonce, where certificates are asked for. */
+enum ph_status ph__receive_cert_offer(struct receive *r);
+enum ph_step ph__receive_cert_begin(struct receive *r);
+/* A line of it, with its LF. */
+enum ph_step ph__receive_cert_line(struct receive *r, const char *line, size_t len);
+/* The next header of this name from *at on, which moves behind it. */
+bool ph__receive_cert_header(const struct receive_cert *cert, const char *name, size_t *at,
+                             const char **value, size_t *len);
+/* Whether it has signed just these push options. */
+bool ph__receive_cert_agrees(const struct receive_cert *cert, char *const *options, uint32_t count);
+void ph__receive_cert_release(struct receive *r);
 
 /*
  * Brings the transaction's log in line with what is staged; verb begins each record. Records are
