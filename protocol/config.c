@@ -26,6 +26,8 @@ static void set_defaults(struct ph_config *config)
 	        .upload_keepalive_s = PH_CONFIG_UNSET,
 	        .receive_keepalive_s = PH_CONFIG_UNSET,
 	        .filter_allow = true,
+	        .advertise_atomic = true,
+	        .ofs_delta = true,
 	        .tree_depth_max = UINT32_MAX,
 	};
 }
@@ -109,6 +111,24 @@ static void set_number(struct ph_config *config, const struct ph__config_key *kn
 	memcpy((char *)config + known->field, &narrow, sizeof(narrow));
 }
 
+static void set_size(struct ph_config *config, const struct ph__config_key *known,
+                     const char *value)
+{
+	uint64_t number = 0;
+
+	ph__config_number(value, INT64_MAX, &number);
+	memcpy((char *)config + known->field, &number, sizeof(number));
+}
+
+static void set_deny(struct ph_config *config, const struct ph__config_key *known,
+                     const char *value)
+{
+	enum ph_config_deny deny = PH_DENY_UNSET;
+
+	ph__config_deny(value, &deny);
+	memcpy((char *)config + known->field, &deny, sizeof(deny));
+}
+
 /* git takes a depth for leave to use the filter. */
 static void set_tree_depth(struct ph_config *config, const struct ph__config_key *known,
                            const char *value)
@@ -146,6 +166,16 @@ static void apply(struct ph_config *config, char *key, char *value)
 		break;
 	case PH__CONFIG_SECONDS:
 		set_number(config, known, value);
+		break;
+	case PH__CONFIG_SIZE:
+		set_size(config, known, value);
+		break;
+	case PH__CONFIG_DENY:
+		set_deny(config, known, value);
+		break;
+	case PH__CONFIG_DENY_UNUSED:
+	case PH__CONFIG_BOOL_UNUSED:
+	case PH__CONFIG_NUMBER_UNUSED:
 		break;
 	case PH__CONFIG_TREE_DEPTH:
 		set_tree_depth(config, known, value);

@@ -16,6 +16,11 @@ enum ph__config_type {
 	PH__CONFIG_BOOL,
 	PH__CONFIG_ANY_SHA1,
 	PH__CONFIG_SECONDS,
+	PH__CONFIG_SIZE,
+	PH__CONFIG_DENY,
+	PH__CONFIG_DENY_UNUSED, /* as the one before, and without effect */
+	PH__CONFIG_BOOL_UNUSED,
+	PH__CONFIG_NUMBER_UNUSED,
 	PH__CONFIG_UNBORN,
 	PH__CONFIG_HIDE,
 	PH__CONFIG_PACKFILE_URI,
@@ -56,6 +61,7 @@ enum ph_filter_kind ph__config_filter(const char *name, size_t len);
 /* Values; false when it is none. */
 bool ph__config_bool(const char *value, bool *out);
 bool ph__config_number(const char *value, uint64_t max, uint64_t *out);
+bool ph__config_deny(const char *value, enum ph_config_deny *out);
 
 /*
  * The text of a repository's configuration, or with a NULL snapshot of the server's, with a NUL

@@ -98,6 +98,24 @@ bool ph__config_number(const char *value, uint64_t max, uint64_t *out)
 	return true;
 }
 
+/* refuse, warn, ignore, or a boolean; updateInstead needs a working tree, as in a bare git. */
+bool ph__config_deny(const char *value, enum ph_config_deny *out)
+{
+	bool truth;
+
+	if (same(value, "ignore"))
+		*out = PH_DENY_IGNORE;
+	else if (same(value, "warn"))
+		*out = PH_DENY_WARN;
+	else if (same(value, "refuse") || same(value, "updateInstead"))
+		*out = PH_DENY_REFUSE;
+	else if (ph__config_bool(value, &truth))
+		*out = truth ? PH_DENY_REFUSE : PH_DENY_IGNORE;
+	else
+		return false;
+	return true;
+}
+
 /* ---- checks ---- */
 
 static enum ph_status wrong(const char **why, const char *text)
@@ -206,6 +224,29 @@ static enum ph_status check_cert(enum ph__config_type type, const char *value, c
 	return PH_OK; /* any seed will do */
 }
 
+static enum ph_status check_bool(const char *value, const char **why)
+{
+	bool truth;
+
+	return ph__config_bool(value, &truth) ? PH_OK : wrong(why, "it takes true or false");
+}
+
+static enum ph_status check_deny(const char *value, const char **why)
+{
+	enum ph_config_deny deny;
+
+	return ph__config_deny(value, &deny) ? PH_OK
+	                                     : wrong(why, "it takes refuse, warn or ignore");
+}
+
+static enum ph_status check_number(const char *value, uint64_t max, const char **why,
+                                   const char *text)
+{
+	uint64_t number;
+
+	return ph__config_number(value, max, &number) ? PH_OK : wrong(why, text);
+}
+
 static enum ph_status check_type(const struct ph__config_key *key, const char *value,
                                  const char **why)
 {
@@ -213,25 +254,27 @@ static enum ph_status check_type(const struct ph__config_key *key, const char *v
 	static const char *const mode[] = {"all", "any"};
 	static const char *const heuristic[] = {"creationToken"};
 	static const char *const version[] = {"1"};
-	uint64_t number;
-	bool truth;
-
 	switch (key->type) {
 	case PH__CONFIG_BOOL:
+	case PH__CONFIG_BOOL_UNUSED:
 	case PH__CONFIG_ANY_SHA1:
 	case PH__CONFIG_FILTER_ALLOW:
-		return ph__config_bool(value, &truth) ? PH_OK
-		                                      : wrong(why, "it takes true or false");
+		return check_bool(value, why);
+	case PH__CONFIG_DENY:
+	case PH__CONFIG_DENY_UNUSED:
+		return check_deny(value, why);
 	case PH__CONFIG_NONCE_SLOP:
 	case PH__CONFIG_SECONDS:
-		return ph__config_number(value, SECONDS_MAX, &number)
-		               ? PH_OK
-		               : wrong(why, "it takes a number of seconds; 0 for never");
+		return check_number(value, SECONDS_MAX, why,
+		                    "it takes a number of seconds; 0 for never");
+	case PH__CONFIG_SIZE:
+		return check_number(value, INT64_MAX, why,
+		                    "it takes a number of bytes, with k, m or g behind it or "
+		                    "without; 0 for any");
+	case PH__CONFIG_NUMBER_UNUSED:
 	case PH__CONFIG_TREE_DEPTH:
-		return ph__config_number(value, UINT32_MAX, &number)
-		               ? PH_OK
-		               : wrong(why,
-		                       "it takes a number, with k, m or g behind it or without");
+		return check_number(value, UINT32_MAX, why,
+		                    "it takes a number, with k, m or g behind it or without");
 	case PH__CONFIG_UNBORN:
 		return check_words(value, unborn, 3, why, "it takes advertise, allow or ignore");
 	case PH__CONFIG_HIDE:
@@ -252,9 +295,8 @@ static enum ph_status check_type(const struct ph__config_key *key, const char *v
 	case PH__CONFIG_BUNDLE_HEURISTIC:
 		return check_words(value, heuristic, 1, why, "it takes creationToken");
 	case PH__CONFIG_BUNDLE_TOKEN:
-		return ph__config_number(value, UINT64_MAX, &number)
-		               ? PH_OK
-		               : wrong(why, "it takes a number that grows with each bundle");
+		return check_number(value, UINT64_MAX, why,
+		                    "it takes a number that grows with each bundle");
 	case PH__CONFIG_BUNDLE_URI:
 		return is_uri(value) ? PH_OK
 		                     : wrong(why, "it must begin with https:// or http://, "

@@ -259,19 +259,17 @@ static void judge_nonce(struct receive_cert *cert)
 
 /* ---- what is insisted on ---- */
 
-bool ph__receive_cert_agrees(const struct receive_cert *cert, char *const *options, uint32_t count)
+/* Whether just the push options were signed that came. */
+static bool options_agree(const struct receive *r)
 {
 	const char *value;
 	size_t at = 0, len;
 	uint32_t seen = 0;
 
-	while (ph__receive_cert_header(cert, "push-option", &at, &value, &len)) {
-		if (seen == count || strlen(options[seen]) != len ||
-		    memcmp(options[seen], value, len) != 0)
+	while (ph__receive_cert_header(&r->cert, "push-option", &at, &value, &len))
+		if (!ph__receive_option_is(r, seen++, value, len))
 			return false;
-		seen++;
-	}
-	return seen == count;
+	return seen == r->options.count;
 }
 
 /* Every command fails, and the pack is not waited for. */
@@ -338,7 +336,8 @@ static enum ph_step judge(struct receive *r, uint32_t *budget)
 	log_verdict(r);
 	cert->at = 0;
 	cert->stage = CERT_STORE;
-	if (!ph__receive_cert_agrees(cert, NULL, 0))
+	r->policy.push.certificate = &cert->says;
+	if (!options_agree(r))
 		return refuse(r, "inconsistent push options", NULL);
 	return insist(r);
 }

@@ -12,6 +12,8 @@
 
 /* Commands read in one step. */
 #define COMMANDS_AT_ONCE 256u
+/* Of what a client says of itself. */
+#define LOGGED_BYTES_MAX 128u
 /* Units of the budget that moving one command in the sort costs: some dozen names compared. */
 #define SIFT_COST 4u
 
@@ -24,7 +26,7 @@ static enum ph_status names_reserve(struct receive *r, size_t len)
 	size_t size = r->names_size;
 	char *grown;
 
-	if (len > RECEIVE_NAMES_BYTES_MAX - r->names_len)
+	if (len > r->session.service.limits->command_bytes_max - r->names_len)
 		return PH_ERR_LIMIT;
 	if (r->names_size - r->names_len >= len)
 		return PH_OK;
@@ -70,6 +72,20 @@ static enum ph_status commands_reserve(struct receive *r)
 
 /* ---- one line ---- */
 
+/* Who the client says it is; escaped, since it may say anything. */
+static void log_client(const struct receive *r, const char *caps, size_t len, const char *key)
+{
+	const struct ph_service *service = &r->session.service;
+	const char *value;
+	size_t value_len;
+
+	if (!ph_caps_find(caps, len, key, &value, &value_len) || !value)
+		return;
+	ph_log_line(service->log, PH_LOG_DEBUG, "receive-pack", service->connection,
+	            "%s: the client's %s %.*s", r->repo, key,
+	            (int)(value_len < LOGGED_BYTES_MAX ? value_len : LOGGED_BYTES_MAX), value);
+}
+
 static void read_caps(struct receive *r, const char *caps, size_t len)
 {
 	static const char *const reports[] = {"report-status", "report-status-v2"};
@@ -81,8 +97,13 @@ static void read_caps(struct receive *r, const char *caps, size_t len)
 		r->side_band = true;
 	if (ph_caps_find(caps, len, "quiet", NULL, NULL))
 		r->quiet = true;
-	if (ph_caps_find(caps, len, "atomic", NULL, NULL))
+	/* What was not offered is not taken. */
+	if (r->config.advertise_atomic && ph_caps_find(caps, len, "atomic", NULL, NULL))
 		r->atomic = true;
+	if (r->config.advertise_push_options && ph_caps_find(caps, len, "push-options", NULL, NULL))
+		r->asks_options = true;
+	log_client(r, caps, len, "agent");
+	log_client(r, caps, len, "session-id");
 }
 
 /* The client's object format; it decides that of a new repository. */
@@ -121,10 +142,8 @@ static void check_name(struct receive *r, struct receive_command *c)
 	const char *name = receive_name(r, c);
 	size_t len = strlen(name);
 
-	if (c->deletes ? ph_refname_deletable(name, len, limits)
-	               : ph_refname_pushable(name, len, limits))
-		return;
-	c->error = "funny refname";
+	c->funny = c->deletes ? !ph_refname_deletable(name, len, limits)
+	                      : !ph_refname_pushable(name, len, limits);
 }
 
 enum ph_step ph__receive_take_command(struct receive *r, const char *line, size_t len)
@@ -162,20 +181,23 @@ enum ph_step ph__receive_take_command(struct receive *r, const char *line, size_
 	return PH_STEP_AGAIN;
 }
 
-/* The boundary of a shallow client. It is only counted: nothing may rest on it yet. */
+/* The boundary of a shallow client. */
 static enum ph_step take_shallow(struct receive *r, const char *hex, size_t len)
 {
 	enum ph_hash_algo algo = r->algo;
 	struct ph_oid oid;
+	enum ph_status status;
 
 	/* These lines come before the one that tells a new repository's format. */
 	if (r->creates && r->count == 0 && len == ph_hash_hex(PH_HASH_SHA256))
 		algo = PH_HASH_SHA256;
 	if (ph_oid_from_hex(&oid, algo, hex, len) != PH_OK)
 		return ph__receive_die(r, "protocol error: expected shallow id");
-	if (r->shallows >= r->session.service.limits->shallows_max)
+	status = ph__receive_shallow_add(r, &oid);
+	if (status == PH_ERR_LIMIT)
 		return ph__receive_die(r, "too many shallow lines");
-	r->shallows++;
+	if (status != PH_OK)
+		return ph__receive_die_status(r, status);
 	return PH_STEP_AGAIN;
 }
 
@@ -224,7 +246,9 @@ static enum ph_step take_line(struct receive *r, struct ph_pkt *pkt)
 enum ph_step ph__receive_commands_done(struct receive *r)
 {
 	r->spoke_at_ms = r->session.now_ms;
-	r->phase = r->count ? RECEIVE_CERT_CHECK : RECEIVE_DONE;
+	r->phase = !r->count         ? RECEIVE_DONE
+	           : r->asks_options ? RECEIVE_OPTIONS
+	                             : RECEIVE_CERT_CHECK;
 	return PH_STEP_AGAIN;
 }
 
@@ -289,7 +313,7 @@ static void find_target(struct receive *r, struct receive_command *c)
 	char target[PH_REF_NAME_MAX + 1];
 	enum ph_status status;
 
-	if (!receive_live(c) || !r->snapshot)
+	if (!receive_live(c) || c->funny || !r->snapshot)
 		return;
 	status = ph_snapshot_ref(r->snapshot, receive_name(r, c), &ref);
 	if (status == PH_ERR_NOT_FOUND)
@@ -298,6 +322,8 @@ static void find_target(struct receive *r, struct receive_command *c)
 		status = ph_snapshot_resolve(r->snapshot, ref.name, &ref, target);
 		if (status == PH_ERR_LIMIT) {
 			c->error = "broken symref";
+			ph__receive_say(r, "error: refusing update to broken symref '%s'",
+			                receive_name(r, c));
 			return;
 		}
 		if (status == PH_OK || status == PH_ERR_NOT_FOUND)
@@ -377,13 +403,32 @@ enum ph_step ph__receive_sort(struct receive *r, uint32_t *budget)
 		ph_budget_spend(budget, SIFT_COST);
 	}
 	r->at = 0;
-	r->phase = RECEIVE_ALIASES;
+	r->phase = RECEIVE_CONNECT;
 	return PH_STEP_AGAIN;
 }
 
 static bool same_change(const struct receive_command *a, const struct receive_command *b)
 {
 	return ph_oid_equal(&a->old_oid, &b->old_oid) && ph_oid_equal(&a->new_oid, &b->new_oid);
+}
+
+/* Ids as git shortens them in a small repository. */
+static void say_inconsistent(struct receive *r, const struct receive_command *a,
+                             const struct receive_command *b)
+{
+	bool a_names = strcmp(receive_name(r, a), receive_target(r, a)) == 0;
+	const struct receive_command *link = a_names ? b : a, *target = a_names ? a : b;
+	char hex[4][PH_OID_HEX_MAX + 1];
+
+	ph_oid_to_hex(hex[0], r->algo, &link->old_oid);
+	ph_oid_to_hex(hex[1], r->algo, &link->new_oid);
+	ph_oid_to_hex(hex[2], r->algo, &target->old_oid);
+	ph_oid_to_hex(hex[3], r->algo, &target->new_oid);
+	ph__receive_say(r,
+	                "error: refusing inconsistent update between symref '%s' (%.7s..%.7s) and "
+	                "its target '%s' (%.7s..%.7s)",
+	                receive_name(r, link), hex[0], hex[1], receive_name(r, target), hex[2],
+	                hex[3]);
 }
 
 /*
@@ -406,8 +451,7 @@ static void check_pair(struct receive *r, struct receive_command *first,
 		other->leader = (uint32_t)(first - r->commands) + 1;
 	} else {
 		first->error = other->error = "inconsistent aliased update";
-		ph__receive_say(r, "error: refusing inconsistent update between '%s' and '%s'",
-		                receive_name(r, first), receive_name(r, other));
+		say_inconsistent(r, first, other);
 	}
 }
 
@@ -433,6 +477,6 @@ enum ph_step ph__receive_aliases(struct receive *r, uint32_t *budget)
 	ph_mem_free(r->session.service.alloc, r->order);
 	r->order = NULL;
 	r->at = 0;
-	r->phase = RECEIVE_CONNECT;
+	r->phase = RECEIVE_PRE_RECEIVE;
 	return PH_STEP_AGAIN;
 }

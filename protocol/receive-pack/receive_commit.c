@@ -54,6 +54,9 @@ static void refuse(struct receive *r, struct receive_command *c, enum ph_status 
 		return;
 	if (verdict == PH_ERR_CONFLICT)
 		say_value(r, c);
+	else if (verdict == PH_ERR_NOT_FOUND)
+		ph__receive_say(r, "error: cannot lock ref '%s': unable to resolve reference '%s'",
+		                receive_name(r, c), receive_target(r, c));
 	else
 		ph__receive_say(r, "error: cannot lock ref '%s': %s", receive_name(r, c), c->error);
 }
@@ -180,6 +183,9 @@ enum ph_step ph__receive_prepare(struct receive *r)
 	/* A refused push leaves nothing behind, not even its objects. */
 	if (!any_staged(r))
 		return finished(r);
+	status = ph__receive_shallow_stage(r);
+	if (status != PH_OK)
+		return fail(r, status);
 	status = ph_txn_prepare(r->txn);
 	if (status == PH_ERR_CONFLICT)
 		return conflict(r);
@@ -218,6 +224,7 @@ enum ph_step ph__receive_commit(struct receive *r)
 	if (status != PH_OK)
 		return fail(r, status);
 	log_done(r);
+	ph__receive_post_receive(r);
 	if (r->session.service.changed)
 		r->session.service.changed(r->session.service.changed_user, r->repo);
 	return finished(r);

@@ -23,6 +23,12 @@ static bool wants_proof(const struct receive_command *c)
 	return receive_live(c) && !c->deletes && !c->proven;
 }
 
+/* In the second round, those that the first has left over. */
+static bool is_due(const struct receive *r, const struct receive_command *c)
+{
+	return wants_proof(c) && c->cut == r->connect.bounded;
+}
+
 static void release_walk(struct receive_connect *connect)
 {
 	ph_ref_iter_free(connect->refs);
@@ -41,7 +47,7 @@ static enum ph_step finished(struct receive *r)
 	release_walk(&r->connect);
 	ph__receive_tips_release(r);
 	r->at = 0;
-	r->phase = RECEIVE_CHECK;
+	r->phase = RECEIVE_NAMES;
 	return PH_STEP_AGAIN;
 }
 
@@ -70,8 +76,12 @@ static void refuse(struct receive *r, struct receive_command *c, enum ph_status 
 	const struct ph_service *service = &r->session.service;
 	char hex[PH_OID_HEX_MAX + 1];
 
-	/* A shallow client's push fails here when what it pushes needs its boundary. */
-	c->error = r->shallows ? "shallow update not allowed" : "missing necessary objects";
+	/* It may be a shallow client's, that needs its boundary. */
+	if (!r->connect.bounded && r->shallow.count > 0) {
+		c->cut = true;
+		return;
+	}
+	c->error = "missing necessary objects";
 	ph_log_line(service->log, PH_LOG_INFO, "receive-pack", service->connection,
 	            "%s: not connected: %s at %s: %s", r->repo, receive_name(r, c),
 	            ph_oid_to_hex(hex, r->algo, &c->new_oid), ph_status_text(why));
@@ -83,17 +93,51 @@ static void settle(struct receive *r, enum ph_status status)
 	for (uint32_t i = r->connect.first; i < r->connect.end; i++) {
 		struct receive_command *c = &r->commands[i];
 
-		if (!wants_proof(c))
+		if (!is_due(r, c))
 			continue;
-		if (status == PH_OK)
-			c->proven = true;
-		else
+		if (status != PH_OK)
 			refuse(r, c, status);
+		else if (r->connect.bounded && !r->config.shallow_update)
+			c->error = "shallow update not allowed";
+		else
+			c->proven = true;
 	}
 }
 
+static bool any_cut(const struct receive *r)
+{
+	for (uint32_t i = 0; i < r->count; i++)
+		if (r->commands[i].cut)
+			return true;
+	return false;
+}
+
+/*
+ * All commands were looked at. Those that are not connected are looked at again, with the boundary
+ * of a shallow client, which may be what they miss.
+ */
+static enum ph_step bound(struct receive *r, uint32_t *budget)
+{
+	struct receive_connect *connect = &r->connect;
+	bool any = false;
+	enum ph_status status = any_cut(r) ? ph__receive_shallow_any(r, &any, budget) : PH_OK;
+
+	if (status == PH_AGAIN)
+		return PH_STEP_AGAIN;
+	if (status != PH_OK)
+		return fail_internal(r, status);
+	connect->bounded = true;
+	connect->first = 0;
+	connect->end = r->count;
+	connect->width = 0;
+	if (any)
+		return PH_STEP_AGAIN;
+	settle(r, PH_ERR_MISSING);
+	return finished(r);
+}
+
 /* Sets the next window of commands, and begins a walk for it. */
-static enum ph_step start(struct receive *r)
+static enum ph_step start(struct receive *r, uint32_t *budget)
 {
 	struct receive_connect *connect = &r->connect;
 	struct ph_walk_options options = {.alloc = r->session.service.alloc,
@@ -104,16 +148,16 @@ static enum ph_step start(struct receive *r)
 	release_walk(connect);
 	if (connect->width == 0)
 		connect->width = r->count;
-	while (connect->first < r->count && !wants_proof(&r->commands[connect->first]))
+	while (connect->first < r->count && !is_due(r, &r->commands[connect->first]))
 		connect->first++;
 	if (connect->first == r->count)
-		return finished(r);
+		return connect->bounded ? finished(r) : bound(r, budget);
 	connect->end = r->count - connect->first > connect->width ? connect->first + connect->width
 	                                                          : r->count;
 	if (connect->again && connect->spent > SPENT_MAX) {
 		connect->end = r->count;
 		settle(r, PH_ERR_LIMIT);
-		return finished(r);
+		return connect->bounded ? finished(r) : bound(r, budget);
 	}
 	connect->spent += WALK_COST;
 	options.source = ph_txn_source(r->txn);
@@ -139,7 +183,7 @@ static enum ph_step want_tips(struct receive *r, uint32_t *budget)
 		ph_budget_spend(budget, 1);
 		connect->spent++;
 		c = &r->commands[connect->at++];
-		if (!wants_proof(c))
+		if (!is_due(r, c))
 			continue;
 		status = ph_walk_want(connect->walk, &c->new_oid);
 		if (status == PH_OK)
@@ -167,11 +211,11 @@ static enum ph_status have_ref(struct receive *r)
 	return status == PH_ERR_NOT_FOUND ? PH_OK : status;
 }
 
-/* The repository's own boundary counts; the client's does not. */
+/* The repository's own boundary counts; the client's does in the second round. */
 static enum ph_status graft(struct receive *r)
 {
-	const struct ph_oid *oids;
-	uint32_t count = ph_snapshot_shallow(r->snapshot, &oids);
+	const struct ph_oid *oids = NULL;
+	uint32_t count = r->snapshot ? ph_snapshot_shallow(r->snapshot, &oids) : 0;
 
 	for (uint32_t i = 0; i < count; i++) {
 		enum ph_status status = ph_walk_graft(r->connect.walk, &oids[i]);
@@ -179,7 +223,7 @@ static enum ph_status graft(struct receive *r)
 		if (status != PH_OK && status != PH_ERR_NOT_FOUND)
 			return status;
 	}
-	return PH_OK;
+	return r->connect.bounded ? ph__receive_shallow_graft(r, r->connect.walk) : PH_OK;
 }
 
 static enum ph_step have_refs(struct receive *r, uint32_t *budget)
@@ -187,11 +231,10 @@ static enum ph_step have_refs(struct receive *r, uint32_t *budget)
 	struct receive_connect *connect = &r->connect;
 	enum ph_status status = PH_OK;
 
-	if (r->snapshot && !connect->refs) {
+	if (!connect->refs)
 		status = graft(r);
-		if (status == PH_OK)
-			status = ph_snapshot_refs(r->snapshot, "refs/", &connect->refs);
-	}
+	if (status == PH_OK && r->snapshot && !connect->refs)
+		status = ph_snapshot_refs(r->snapshot, "refs/", &connect->refs);
 	while (r->snapshot && status == PH_OK) {
 		if (*budget == 0)
 			return PH_STEP_AGAIN;
@@ -258,6 +301,10 @@ static enum ph_step walk(struct receive *r, uint32_t *budget)
 		return PH_STEP_AGAIN;
 	if (status != PH_OK && !is_broken(status))
 		return fail_internal(r, status);
+	if (status == PH_OK && connect->bounded && r->config.shallow_update)
+		status = ph__receive_shallow_used(r, connect->walk);
+	if (status == PH_ERR_NOMEM)
+		return fail_internal(r, status);
 	if (status == PH_OK && !connect->again) {
 		/* It was for all commands, and met all that they reach. */
 		connect->stage = CONNECT_TIPS;
@@ -270,7 +317,7 @@ enum ph_step ph__receive_connect(struct receive *r, uint32_t *budget)
 {
 	switch (r->connect.stage) {
 	case CONNECT_START:
-		return start(r);
+		return start(r, budget);
 	case CONNECT_WANTS:
 		return want_tips(r, budget);
 	case CONNECT_REFS:

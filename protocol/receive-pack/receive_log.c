@@ -6,33 +6,103 @@
 #include "receive_int.h"
 
 #include <assert.h>
+#include <packhorse/hash.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 /* One record, as the store takes it. */
 #define RECORD_BYTES_MAX 4096u
 #define IDENTITY_BYTES_MAX 256u
+#define FINGERPRINT_DIGITS 43u
 /* Records of one push: some thousands of refs. One that moves more tells how many more, or a few of
  * them would push everything else out of what the store keeps. */
 #define RECORDS_MAX 128u
 
 struct record {
 	char text[RECORD_BYTES_MAX];
-	size_t len, head; /* head: of its first line */
+	size_t len, head; /* head: up to its first ref */
 };
+
+static void put(struct record *record, const char *format, ...) PH_PRINTF(2, 3);
+
+/* What stands at the head of a record is bounded, and fits. */
+static void put(struct record *record, const char *format, ...)
+{
+	size_t room = sizeof(record->text) - record->len;
+	va_list args;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(record->text + record->len, room, format, args);
+	va_end(args);
+	assert(len >= 0 && (size_t)len < room);
+	record->len += (size_t)len;
+}
+
+/* At most bytes - 1 of a text, without control bytes; "-" for none. */
+static const char *clean(char *out, size_t bytes, const char *text)
+{
+	size_t at = 0;
+
+	for (; text && text[at] && at + 1 < bytes; at++)
+		out[at] = (unsigned char)text[at] < 0x20 || text[at] == 0x7f ? '?' : text[at];
+	out[at] = 0;
+	return at ? out : "-";
+}
+
+/* A public key as ssh-keygen -l shows it: SHA-256 in base64 without padding. */
+static void put_key(struct record *record, const uint8_t *key, size_t len)
+{
+	static const char digits[] =
+	        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	struct ph_hash hash;
+	struct ph_oid oid;
+	char text[FINGERPRINT_DIGITS + 1];
+
+	ph_hash_init(&hash, PH_HASH_SHA256);
+	ph_hash_update(&hash, key, len);
+	ph_hash_final(&hash, &oid);
+	for (unsigned i = 0; i < FINGERPRINT_DIGITS; i++) {
+		unsigned bit = 6 * i, byte = bit / 8, shift = bit % 8;
+		unsigned pair = (unsigned)oid.bytes[byte] << 8;
+
+		if (byte + 1 < ph_hash_bytes(PH_HASH_SHA256))
+			pair |= oid.bytes[byte + 1];
+		text[i] = digits[pair >> (10 - shift) & 63];
+	}
+	text[FINGERPRINT_DIGITS] = 0;
+	put(record, "key SHA256:%s\n", text);
+}
+
+static void put_certificate(const struct receive *r, struct record *record,
+                            const struct ph_push_certificate *certificate)
+{
+	char hex[PH_OID_HEX_MAX + 1], signer[IDENTITY_BYTES_MAX], key[IDENTITY_BYTES_MAX];
+	char nonce[32];
+
+	put(record, "certificate %s %c %s %s %s\n", ph_oid_to_hex(hex, r->algo, &certificate->blob),
+	    certificate->status ? certificate->status : 'N',
+	    clean(nonce, sizeof(nonce), certificate->nonce_status),
+	    clean(key, sizeof(key), certificate->key),
+	    clean(signer, sizeof(signer), certificate->signer));
+}
 
 static void begin(const struct receive *r, struct record *record, const char *verb)
 {
-	const char *who = r->session.service.identity;
+	const struct ph_service *service = &r->session.service;
+	const struct ph_push *push = &r->policy.push;
 	char identity[IDENTITY_BYTES_MAX];
-	size_t at = 0;
 
-	for (; who && who[at] && at + 1 < sizeof(identity); at++)
-		identity[at] = (unsigned char)who[at] < 0x20 || who[at] == 0x7f ? '?' : who[at];
-	identity[at] = 0;
-	record->head = (size_t)snprintf(record->text, sizeof(record->text), "%s %llu %s\n", verb,
-	                                (unsigned long long)r->session.wall_s, identity);
-	record->len = record->head;
-	assert(record->len < sizeof(record->text));
+	clean(identity, sizeof(identity), service->identity);
+	record->len = 0;
+	put(record, "%s %llu %s\n", verb, (unsigned long long)r->session.wall_s, identity);
+	if (service->key)
+		put_key(record, service->key, service->key_len);
+	if (r->options.count)
+		put(record, "options %u\n", r->options.count);
+	if (push->certificate)
+		put_certificate(r, record, push->certificate);
+	record->head = record->len;
 }
 
 /* False when the record is full. */

@@ -37,6 +37,8 @@ static enum ph_step fail_pack(struct receive *r, enum ph_status status)
 	            error ? error->detail : "", (unsigned long long)(error ? error->offset : 0));
 	if (status == PH_ERR_FSCK && error)
 		ph__receive_say(r, "error: object %s: %s", error->detail, what);
+	else if (status == PH_ERR_TRUNCATED)
+		ph__receive_say(r, "fatal: early EOF");
 	else
 		ph__receive_say(r, "error: %s", text);
 	return ph__receive_fail_unpack(r, text);
@@ -127,6 +129,15 @@ static enum ph_status begin_new(struct receive *r)
 	return status == PH_ERR_EXISTS ? begin_existing(r) : status;
 }
 
+/* A change of the configuration holds for every push that begins after it. */
+static enum ph_status reread_config(struct receive *r)
+{
+	const struct ph_service *service = &r->session.service;
+
+	ph_config_release(&r->config, service->alloc);
+	return ph_config_load(&r->config, service->store, r->snapshot, service->alloc);
+}
+
 /*
  * The transaction begins once the client has said what it wants. What its base can see stays until
  * the transaction ends, so the proof of connectivity may rest on it.
@@ -135,6 +146,8 @@ enum ph_step ph__receive_begin(struct receive *r)
 {
 	enum ph_status status = r->creates ? begin_new(r) : begin_existing(r);
 
+	if (status == PH_OK)
+		status = reread_config(r);
 	if (status == PH_ERR_NOT_FOUND)
 		return ph__receive_fail_unpack(r, "repository was deleted meanwhile");
 	if (status == PH_ERR_CONFLICT)
@@ -143,25 +156,54 @@ enum ph_step ph__receive_begin(struct receive *r)
 		status = pack_begin(r);
 	if (status != PH_OK)
 		return fail_pack(r, status);
-	r->phase = r->updates ? RECEIVE_PACK : RECEIVE_TARGETS;
+	r->phase = r->updates ? RECEIVE_QUOTA : RECEIVE_TARGETS;
 	return PH_STEP_AGAIN;
+}
+
+/* In git's words, while bytes still arrive. */
+static enum ph_step too_large(struct receive *r)
+{
+	const struct ph_service *service = &r->session.service;
+	static const char text[] = "pack exceeds maximum allowed size";
+
+	ph_log_line(service->log, PH_LOG_WARN, "receive-pack", service->connection,
+	            "%s: pack refused: more than receive.maxInputSize, %llu bytes", r->repo,
+	            (unsigned long long)r->config.max_input_bytes);
+	ph__receive_say(r, "fatal: %s", text);
+	return ph__receive_fail_unpack(r, text);
+}
+
+/* How many of len bytes may still be taken of a pack, by receive.maxInputSize. */
+static size_t allowed(const struct receive *r, size_t len)
+{
+	uint64_t max = r->config.max_input_bytes;
+
+	return max && len > max - r->pack_taken ? (size_t)(max - r->pack_taken) : len;
 }
 
 enum ph_step ph__receive_pack_bytes(struct receive *r, uint32_t *budget)
 {
 	size_t len, used = 0;
 	const uint8_t *data = ph__session_input(&r->session, &len);
+	const char *over;
 	enum ph_status status;
 
 	if (len == 0 && r->session.eof)
 		return fail_pack(r, PH_ERR_TRUNCATED);
 	if (len == 0)
 		return PH_STEP_INPUT;
+	len = allowed(r, len);
+	if (len == 0)
+		return too_large(r);
 	status = ph_pack_in_write(r->pack_in, data, len, &used, budget);
 	assert(used <= len);
 	ph__session_consume(&r->session, used);
+	r->pack_taken += used;
 	if (status < 0)
 		return fail_pack(r, status);
+	over = ph__receive_quota_over(r, ph_pack_in_stats(r->pack_in)->bytes);
+	if (over)
+		return ph__receive_fail_unpack(r, over);
 	if (status == PH_END) {
 		r->spoke_at_ms = r->progress_at_ms = r->session.now_ms;
 		r->phase = RECEIVE_RESOLVE;

@@ -211,7 +211,7 @@ struct ph__up {
 	enum ph_hash_algo algo;
 	char repo[PH_REPO_NAME_MAX + 1];
 	char agent[128];
-	char session_id[33]; /* "" when none is advertised */
+	char session_id[PH_SESSION_ID_BYTES]; /* "" when none is advertised */
 	char failure[320];
 	enum ph__up_say failure_say;
 

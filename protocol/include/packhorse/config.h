@@ -57,6 +57,19 @@ struct ph_config {
 	/* receive.* */
 	uint32_t receive_keepalive_s; /* receive.keepAlive, likewise */
 	bool deny_deletes, deny_non_fast_forwards;
+	/* receive.denyDeleteCurrent; receive.denyCurrentBranch is about working trees: there are
+	 * none here, so it is taken and changes nothing. */
+	enum ph_config_deny {
+		PH_DENY_UNSET, /* as refuse, with a hint on how to change that */
+		PH_DENY_IGNORE,
+		PH_DENY_WARN,
+		PH_DENY_REFUSE
+	} deny_delete_current;
+	bool advertise_atomic;       /* receive.advertiseAtomic, true */
+	bool advertise_push_options; /* receive.advertisePushOptions */
+	bool shallow_update;         /* receive.shallowUpdate */
+	bool ofs_delta;              /* repack.useDeltaBaseOffset, true */
+	uint64_t max_input_bytes;    /* receive.maxInputSize; 0: none but that of the limits */
 
 	struct ph_config_list hide_upload; /* transfer.hideRefs and uploadpack.hideRefs, in order */
 	struct ph_config_list hide_receive;       /* transfer.hideRefs and receive.hideRefs */
