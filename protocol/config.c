@@ -18,7 +18,8 @@
 static const size_t lists[] = {
         AT(hide_upload),    AT(hide_receive), AT(blob_packfile_uris), AT(bundles),
         AT(protected_refs), AT(forward_refs), AT(kept_refs),          AT(fixed_refs),
-        AT(allowed_paths),  AT(denied_paths), AT(fsck_skips),
+        AT(allowed_paths),  AT(denied_paths), AT(fsck_skips),         AT(allowed_signers),
+        AT(revoked_keys),
 };
 #define LISTS (sizeof(lists) / sizeof(*lists))
 
@@ -168,6 +169,19 @@ static void set_tree_depth(struct ph_config *config, const struct ph__config_key
 	set_filter(config, PH_FILTER_TREE, true);
 }
 
+/* What is about signed pushes. */
+static void apply_cert(struct ph_config *config, enum ph__config_type type, const char *value)
+{
+	if (type == PH__CONFIG_NONCE_SEED)
+		config->cert_nonce_seed = *value ? value : NULL;
+	else if (type == PH__CONFIG_CERT_KEY)
+		config->cert_key_connection = strcmp(value, "connection") == 0;
+	else if (type == PH__CONFIG_SIGNER)
+		add_item(&config->allowed_signers, value);
+	else if (type == PH__CONFIG_REVOKED)
+		add_item(&config->revoked_keys, value);
+}
+
 static void apply(struct ph_config *config, char *key, char *value)
 {
 	const struct ph__config_key *known = ph__config_find(key);
@@ -228,6 +242,15 @@ static void apply(struct ph_config *config, char *key, char *value)
 		sub = ph__config_subsection(key, &len);
 		ph__config_bool(value, &truth);
 		set_filter(config, ph__config_filter(sub, len), truth);
+		break;
+	case PH__CONFIG_NONCE_SEED:
+	case PH__CONFIG_NONCE_SLOP:
+	case PH__CONFIG_CERT_KEY:
+	case PH__CONFIG_SIGNER:
+	case PH__CONFIG_REVOKED:
+	case PH__CONFIG_SIGNERS_FILE:
+	case PH__CONFIG_REVOKED_FILE:
+		apply_cert(config, known->type, value);
 		break;
 	case PH__CONFIG_BUNDLE_VERSION:
 	case PH__CONFIG_BUNDLE_MODE:

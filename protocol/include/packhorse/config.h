@@ -92,7 +92,14 @@ struct ph_config {
 	struct ph_config_list hide_upload; /* transfer.hideRefs and uploadpack.hideRefs, in order */
 	struct ph_config_list hide_receive;       /* transfer.hideRefs and receive.hideRefs */
 	struct ph_config_list blob_packfile_uris; /* uploadpack.blobPackfileUri: "oid hash uri" */
-	struct ph_config_list bundles; /* "bundle.<...>=value", as bundle-uri says them */
+	/* Signed pushes. */
+	const char
+	        *cert_nonce_seed; /* receive.certNonceSeed; NULL: certificates are not asked for */
+	bool require_cert;        /* packhorse.requireCert */
+	bool cert_key_connection; /* packhorse.certKey is "connection" */
+	struct ph_config_list allowed_signers; /* gpg.ssh.allowedSigners */
+	struct ph_config_list revoked_keys;    /* gpg.ssh.revokedKeys */
+	struct ph_config_list bundles;         /* "bundle.<...>=value", as bundle-uri says them */
 
 	void *memory; /* private */
 };
