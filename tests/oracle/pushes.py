@@ -131,14 +131,17 @@ class Pushes:
 
     def __init__(self, rng, maker, offered):
         self.rng, self.maker, self.repo, self.offered = rng, maker, maker.repo, offered
-        self.refs, self.symrefs = {}, {}
+        self.refs, self.symrefs, self.hidden = {}, {}, []
         self.zero = "0" * hashlib.new(self.repo.fmt).digest_size * 2
         self.unknown = ["%d" % (i + 1) * len(self.zero) for i in range(3)]
 
     # ---- parts ----
 
-    def reached(self):
-        return self.repo.closure(self.refs.values())
+    def reached(self, refs=None):
+        """What a client can know to be there."""
+        refs = self.refs if refs is None else refs
+        return self.repo.closure(oid for name, oid in refs.items() if not any(
+            name == h or name.startswith(h + "/") for h in self.hidden))
 
     def new_tip(self, old):
         """A new value for a branch: (oid, what it is)."""

@@ -43,8 +43,8 @@ DIFFERENCES = {
     "error": "of two things that are wrong with one command git names another; both refuse it",
     "duplicate": "a pack that has an object twice is refused by us",
     "ERR as well": "what is wrong with commands git says on its error stream alone, we to the client, too",
-    "unreachable": "git keeps what came with a refused ref, and what was deleted, and lets later pushes name it; what "
-                   "we have dropped we have not",
+    "unreachable": "git keeps what came with a refused ref, and what was deleted, and lets later pushes name it, and "
+                   "what only hidden refs reach; what we have dropped we have not, and what is hidden proves nothing",
     "HEAD": "git looks what symrefs name before it looks at names: HEAD, which cannot be pushed, makes the branch it "
             "names fail with it",
     "loose ends": "with fsckObjects git refuses a pack when anything in it refers to what is not here, whether a ref "
@@ -57,13 +57,17 @@ DIFFERENCES = {
     "circles": "deltas in a circle, of objects that the server has, too, are not always refused, and not always the "
                "same by both",
     "cut report": "under receive.shallowUpdate git's report may end at the first ref that it cannot change",
+    "hidden": "where refs are hidden, an old tree that comes back has to be sent again, unless a commit that the push "
+              "is based on has it",
+    "one level": "git before 2.50 deletes no refs/name",
     "atomic": "git goes on with the rest of an atomic push when some refs are not connected, or hidden",
     "no report": "nobody asked for the report, so which of these it was is not known",
     "nothing below": "deleting what is not there fails in git when a ref has a part of its name",
     "twice": "a ref that is named twice: git goes on to the second when the first cannot be done, we refuse the second; "
              "and which of the two reasons is said, depends on git's version",
     "strange names": "no branch is called HEAD here, and no name's part begins with a dash",
-    "boundary": "git refuses a commit that the client calls its boundary, though here are its parents, too",
+    "boundary": "git refuses a commit that the client calls its boundary, though here are its parents, too; under "
+                "receive.shallowUpdate it forgets those parents",
     "file and folder": "git before 2.50 does command after command, so that one command of a push can make room for "
                        "another's name; we, and git since, judge all of them by what was there",
 }
@@ -329,6 +333,7 @@ class Round:
         self.git = Git(top, fmt, config + [("receive.unpackLimit", rng.choice(["1", "100"]))])
         self.ours = Ours(top, fmt, config, rng.choice(["mem", "disk"]))
         self.random = Pushes(rng, self.maker, ["report-status", "report-status-v2", "side-band-64k", "quiet", "atomic"])
+        self.random.hidden = [v for k, v in config if k.endswith("hideRefs")]
         self.kept = set()  # objects that our repository may have
         self.asked = self.random.first(start)
         self.both(self.asked)
@@ -386,6 +391,11 @@ class Round:
         if git.refs != ours.refs:
             both = set(git.refs.items()) ^ set(ours.refs.items())
             raise Found("advertisement", "advertised refs differ: %s" % sorted(both)[:6])
+        if git.shallow > ours.shallow:
+            self.use("boundary")
+            self.repo.shallow = ours.shallow
+            self.kept |= self.asked.sent
+            raise Meant()
         if git.shallow != ours.shallow:
             raise Found("shallow", "git is cut off at %s, we at %s" % (sorted(git.shallow), sorted(ours.shallow)))
         if git.have or ours.have:
@@ -462,7 +472,7 @@ class Round:
                 self.use("HEAD")
                 meant = True
             elif not their and [c for c in push.commands if c[1] == self.random.zero and
-                                c[0] not in self.repo.objects]:
+                                c[0] != self.random.refs.get(self.random.target(c[2]))]:
                 self.use("unsure")
                 meant = True
             elif my == "atomic push failure" and not their:
@@ -474,6 +484,11 @@ class Round:
             elif not their and name in self.random.symrefs or "alias" in push.kind and name == "refs/heads/main":
                 self.use("aliases")
                 meant = True
+            elif my == "missing necessary objects" and self.random.hidden:
+                self.use("hidden")
+                meant = True
+            elif GIT_VERSION < (2, 50) and their == "funny refname" and command[1] == self.random.zero:
+                self.use("one level")
             elif not my and their in ("refname conflict", "atomic transaction failed") and any(
                     set(c[:2]) == {self.random.zero} for c in push.commands):
                 self.use("nothing below")
@@ -580,6 +595,8 @@ class Round:
         refs, zero, states = dict(before), self.random.zero, [dict(before)]
         for i in order:
             good = [self.may(refs, states, pushes[i], c) for c in pushes[i].commands]
+            if self.random.hidden:  # see "hidden"
+                good = [a and b for a, b in zip(good, got[i])]
             if "atomic" in pushes[i].caps and not all(good):
                 good = [False] * len(good)
             if good != got[i]:
@@ -606,8 +623,7 @@ class Round:
             return False
         if refs.get(name, zero) != old:
             return False
-        return new == zero or any(self.repo.closure([new]) <= push.sent | self.repo.closure(s.values())
-                                  for s in states)
+        return new == zero or any(self.repo.closure([new]) <= push.sent | self.random.reached(s) for s in states)
 
 
 def pair(verdict):
