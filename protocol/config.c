@@ -6,6 +6,7 @@
  * which nothing is taken where nothing is configured.
  */
 #include "config_int.h"
+#include "visible_int.h"
 #include <packhorse/glob.h>
 
 #include <stddef.h>
@@ -17,7 +18,8 @@
 static const size_t lists[] = {
         AT(hide_upload),    AT(hide_receive), AT(blob_packfile_uris), AT(bundles),
         AT(protected_refs), AT(forward_refs), AT(kept_refs),          AT(fixed_refs),
-        AT(allowed_paths),  AT(denied_paths), AT(fsck_skips),
+        AT(allowed_paths),  AT(denied_paths), AT(fsck_skips),         AT(allowed_signers),
+        AT(revoked_keys),
 };
 #define LISTS (sizeof(lists) / sizeof(*lists))
 
@@ -167,6 +169,19 @@ static void set_tree_depth(struct ph_config *config, const struct ph__config_key
 	set_filter(config, PH_FILTER_TREE, true);
 }
 
+/* What is about signed pushes. */
+static void apply_cert(struct ph_config *config, enum ph__config_type type, const char *value)
+{
+	if (type == PH__CONFIG_NONCE_SEED)
+		config->cert_nonce_seed = *value ? value : NULL;
+	else if (type == PH__CONFIG_CERT_KEY)
+		config->cert_key_connection = strcmp(value, "connection") == 0;
+	else if (type == PH__CONFIG_SIGNER)
+		add_item(&config->allowed_signers, value);
+	else if (type == PH__CONFIG_REVOKED)
+		add_item(&config->revoked_keys, value);
+}
+
 static void apply(struct ph_config *config, char *key, char *value)
 {
 	const struct ph__config_key *known = ph__config_find(key);
@@ -228,6 +243,15 @@ static void apply(struct ph_config *config, char *key, char *value)
 		ph__config_bool(value, &truth);
 		set_filter(config, ph__config_filter(sub, len), truth);
 		break;
+	case PH__CONFIG_NONCE_SEED:
+	case PH__CONFIG_NONCE_SLOP:
+	case PH__CONFIG_CERT_KEY:
+	case PH__CONFIG_SIGNER:
+	case PH__CONFIG_REVOKED:
+	case PH__CONFIG_SIGNERS_FILE:
+	case PH__CONFIG_REVOKED_FILE:
+		apply_cert(config, known->type, value);
+		break;
 	case PH__CONFIG_BUNDLE_VERSION:
 	case PH__CONFIG_BUNDLE_MODE:
 	case PH__CONFIG_BUNDLE_HEURISTIC:
@@ -261,19 +285,27 @@ static struct memory *memory_new(const struct ph_alloc *alloc, uint32_t values)
 	return ph_mem_zalloc(alloc, 1, bytes);
 }
 
-static enum ph_status fill(struct ph_config *config, char *text[2], const struct ph_alloc *alloc)
+/* What the server keeps in refs of its own is hidden unless the configuration shows it. */
+static const char own_refs[] = "refs/packhorse";
+
+static enum ph_status fill(struct ph_config *config, char *text[2], bool own,
+                           const struct ph_alloc *alloc)
 {
-	uint32_t server = lines(text[0]), repo = lines(text[1]), values = server + repo;
+	uint32_t server = lines(text[0]), repo = lines(text[1]), room = server + repo + own;
 	struct memory *memory;
 
 	if (server > PH_CONFIG_VALUES_MAX || repo > PH_CONFIG_VALUES_MAX)
 		return PH_ERR_CORRUPT;
-	memory = memory_new(alloc, values);
+	memory = memory_new(alloc, room);
 	if (!memory)
 		return PH_ERR_NOMEM;
 	config->memory = memory;
 	for (size_t i = 0; i < LISTS; i++)
-		list_at(config, lists[i])->items = memory->items + i * values;
+		list_at(config, lists[i])->items = memory->items + i * room;
+	if (own) {
+		add_item(&config->hide_upload, own_refs);
+		add_item(&config->hide_receive, own_refs);
+	}
 	for (size_t i = 0; i < 2; i++) {
 		char *at = text[i], *key, *value;
 
@@ -288,18 +320,40 @@ static enum ph_status fill(struct ph_config *config, char *text[2], const struct
 	return PH_OK;
 }
 
+static enum ph_status has_own_refs(struct ph_snapshot *snapshot, bool *own)
+{
+	struct ph_ref ref;
+	enum ph_status status = ph_snapshot_ref(snapshot, PH__LOG_REF, &ref);
+
+	*own = status == PH_OK;
+	return status == PH_ERR_NOT_FOUND ? PH_OK : status;
+}
+
+void ph_config_show_own(struct ph_config *config)
+{
+	struct ph_config_list *list = &config->hide_upload;
+
+	if (list->count == 0 || list->items[0].text != own_refs)
+		return;
+	list->items++;
+	list->count--;
+}
+
 enum ph_status ph_config_load(struct ph_config *out, struct ph_store *store,
                               struct ph_snapshot *snapshot, const struct ph_alloc *alloc)
 {
 	char *text[2] = {NULL, NULL};
 	size_t len;
+	bool own = false;
 	enum ph_status status = ph__config_text(store, NULL, alloc, &text[0], &len);
 
 	set_defaults(out);
 	if (status == PH_OK && snapshot)
+		status = has_own_refs(snapshot, &own);
+	if (status == PH_OK && snapshot)
 		status = ph__config_text(store, snapshot, alloc, &text[1], &len);
-	if (status == PH_OK && (text[0] || text[1]))
-		status = fill(out, text, alloc);
+	if (status == PH_OK && (text[0] || text[1] || own))
+		status = fill(out, text, own, alloc);
 	if (status != PH_OK) {
 		ph_mem_free(alloc, text[0]);
 		ph_mem_free(alloc, text[1]);

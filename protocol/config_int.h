@@ -31,6 +31,13 @@ enum ph__config_type {
 	PH__CONFIG_PACKFILE_URI,
 	PH__CONFIG_FILTER_ALLOW,
 	PH__CONFIG_TREE_DEPTH,
+	PH__CONFIG_NONCE_SEED,
+	PH__CONFIG_NONCE_SLOP, /* means nothing where a session outlives its nonce */
+	PH__CONFIG_CERT_KEY,
+	PH__CONFIG_SIGNER,
+	PH__CONFIG_REVOKED,
+	PH__CONFIG_SIGNERS_FILE, /* these two are refused, with the name of what is there instead */
+	PH__CONFIG_REVOKED_FILE,
 	PH__CONFIG_BUNDLE_VERSION,
 	PH__CONFIG_BUNDLE_MODE,
 	PH__CONFIG_BUNDLE_HEURISTIC,

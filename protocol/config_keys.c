@@ -36,6 +36,8 @@ static const struct ph__config_key keys[] = {
         {"receive.keepAlive", PH__CONFIG_SECONDS, AT(receive_keepalive_s), false},
         {"receive.denyDeletes", PH__CONFIG_BOOL, AT(deny_deletes), false},
         {"receive.denyNonFastForwards", PH__CONFIG_BOOL, AT(deny_non_fast_forwards), false},
+        {"receive.certNonceSeed", PH__CONFIG_NONCE_SEED, 0, false},
+        {"receive.certNonceSlop", PH__CONFIG_NONCE_SLOP, 0, false},
         {"receive.denyDeleteCurrent", PH__CONFIG_DENY, AT(deny_delete_current), false},
         {"receive.denyCurrentBranch", PH__CONFIG_DENY_UNUSED, 0, false},
         {"receive.maxInputSize", PH__CONFIG_SIZE, AT(max_input_bytes), false},
@@ -66,6 +68,12 @@ static const struct ph__config_key keys[] = {
         {"bundle.<id>.uri", PH__CONFIG_BUNDLE_URI, 0, false},
         {"bundle.<id>.creationToken", PH__CONFIG_BUNDLE_TOKEN, 0, false},
         {"bundle.<id>.filter", PH__CONFIG_BUNDLE_FILTER, 0, false},
+        {"gpg.ssh.allowedSigners", PH__CONFIG_SIGNER, 0, true},
+        {"gpg.ssh.allowedSignersFile", PH__CONFIG_SIGNERS_FILE, 0, false},
+        {"gpg.ssh.revokedKeys", PH__CONFIG_REVOKED, 0, true},
+        {"gpg.ssh.revocationFile", PH__CONFIG_REVOKED_FILE, 0, false},
+        {"packhorse.requireCert", PH__CONFIG_BOOL, AT(require_cert), false},
+        {"packhorse.certKey", PH__CONFIG_CERT_KEY, 0, false},
 };
 
 static const struct {

@@ -6,6 +6,7 @@
  */
 #include "config_int.h"
 
+#include <packhorse/sshsig.h>
 #include <string.h>
 
 /* A value of receive.keepAlive and its like: what git's own integers hold. */
@@ -212,6 +213,27 @@ static enum ph_status check_filter(const char *value, const char **why)
 	return wrong(why, "it takes a filter, such as blob:none");
 }
 
+/* What is about signed pushes. */
+static enum ph_status check_cert(enum ph__config_type type, const char *value, const char **why)
+{
+	static const char *const cert_key[] = {"any", "connection"};
+	struct ph_signer signer;
+
+	if (type == PH__CONFIG_CERT_KEY)
+		return check_words(value, cert_key, 2, why, "it takes any or connection");
+	if (type == PH__CONFIG_SIGNER)
+		return ph_signer_parse(&signer, value, why);
+	if (type == PH__CONFIG_REVOKED)
+		return ph_key_line_check(value, why);
+	if (type == PH__CONFIG_SIGNERS_FILE)
+		return wrong(why, "there are no files here: add the lines of it to "
+		                  "gpg.ssh.allowedSigners, one value each");
+	if (type == PH__CONFIG_REVOKED_FILE)
+		return wrong(why, "there are no files here: add keys or their fingerprints to "
+		                  "gpg.ssh.revokedKeys, one value each");
+	return PH_OK; /* any seed will do */
+}
+
 static enum ph_status check_bool(const char *value, const char **why)
 {
 	bool truth;
@@ -290,6 +312,7 @@ static enum ph_status check_type(const struct ph__config_key *key, const char *s
 	case PH__CONFIG_DENY:
 	case PH__CONFIG_DENY_UNUSED:
 		return check_deny(value, why);
+	case PH__CONFIG_NONCE_SLOP:
 	case PH__CONFIG_SECONDS:
 		return check_number(value, SECONDS_MAX, why,
 		                    "it takes a number of seconds; 0 for never");
@@ -314,6 +337,13 @@ static enum ph_status check_type(const struct ph__config_key *key, const char *s
 		return check_hide(value, why);
 	case PH__CONFIG_PACKFILE_URI:
 		return check_packfile_uri(value, why);
+	case PH__CONFIG_NONCE_SEED:
+	case PH__CONFIG_CERT_KEY:
+	case PH__CONFIG_SIGNER:
+	case PH__CONFIG_REVOKED:
+	case PH__CONFIG_SIGNERS_FILE:
+	case PH__CONFIG_REVOKED_FILE:
+		return check_cert(key->type, value, why);
 	case PH__CONFIG_BUNDLE_VERSION:
 		return check_words(value, version, 1, why, "the only version is 1");
 	case PH__CONFIG_BUNDLE_MODE:

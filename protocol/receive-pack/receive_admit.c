@@ -28,7 +28,7 @@ static uint64_t reckon(const struct receive *r, uint64_t announced)
 	                                      ->ops->packs(ph_snapshot_source(r->snapshot))
 	                            : 0;
 	uint64_t lists = (uint64_t)r->commands_size * sizeof(*r->commands) + r->names_size +
-	                 (uint64_t)r->shallow.size * 3 * sizeof(*r->shallow.oids) +
+	                 r->cert.size + (uint64_t)r->shallow.size * 3 * sizeof(*r->shallow.oids) +
 	                 (uint64_t)r->count * (sizeof(*r->order) + CHANGE_BYTES);
 
 	walk += (maps < PH__MAP_SET_MAX ? maps : PH__MAP_SET_MAX) * ph_footprint_map_reader();

@@ -230,6 +230,6 @@ enum ph_step ph__receive_stage(struct receive *r, uint32_t *budget)
 			c->error = status == PH_ERR_EXISTS ? "multiple updates for one ref"
 			                                   : ph_status_text(status);
 	}
-	r->phase = RECEIVE_PREPARE;
+	r->phase = RECEIVE_CERT_STORE;
 	return PH_STEP_AGAIN;
 }

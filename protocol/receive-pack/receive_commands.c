@@ -17,6 +17,8 @@
 /* Units of the budget that moving one command in the sort costs: some dozen names compared. */
 #define SIFT_COST 4u
 
+#define MIXED "protocol error: got both push certificate and unsigned commands"
+
 /* ---- the list ---- */
 
 static enum ph_status names_reserve(struct receive *r, size_t len)
@@ -144,7 +146,7 @@ static void check_name(struct receive *r, struct receive_command *c)
 	                      : !ph_refname_pushable(name, len, limits);
 }
 
-static enum ph_step take_command(struct receive *r, const char *line, size_t len)
+enum ph_step ph__receive_take_command(struct receive *r, const char *line, size_t len)
 {
 	const char *caps = memchr(line, 0, len);
 	struct receive_command c = {.change = UINT32_MAX};
@@ -156,7 +158,8 @@ static enum ph_step take_command(struct receive *r, const char *line, size_t len
 		len = (size_t)(caps - line);
 		read_caps(r, ++caps, caps_len);
 	}
-	if ((caps || r->count == 0) && read_format(r, caps ? caps : "", caps_len) != PH_OK)
+	if ((caps || (r->count == 0 && !r->cert.len)) &&
+	    read_format(r, caps ? caps : "", caps_len) != PH_OK)
 		return ph__receive_die(r, "unsupported object format");
 	if (parse_command(r, line, len, &c) != PH_OK)
 		return ph__receive_die(r, "protocol error: expected old, new, ref");
@@ -198,6 +201,27 @@ static enum ph_step take_shallow(struct receive *r, const char *hex, size_t len)
 	return PH_STEP_AGAIN;
 }
 
+static bool is_push_cert(const char *line, size_t len)
+{
+	const char *caps = memchr(line, 0, len);
+
+	return (caps ? (size_t)(caps - line) : len) == 9 && memcmp(line, "push-cert", 9) == 0;
+}
+
+/* What stands before a certificate, with the client's capabilities. */
+static enum ph_step take_push_cert(struct receive *r, const char *line, size_t len)
+{
+	const char *caps = len > 9 ? line + 10 : "";
+	size_t caps_len = len > 9 ? len - 10 : 0;
+
+	if (r->count)
+		return ph__receive_die(r, MIXED);
+	read_caps(r, caps, caps_len);
+	if (read_format(r, caps, caps_len) != PH_OK)
+		return ph__receive_die(r, "unsupported object format");
+	return ph__receive_cert_begin(r);
+}
+
 static enum ph_step take_line(struct receive *r, struct ph_pkt *pkt)
 {
 	const char *rest;
@@ -205,19 +229,36 @@ static enum ph_step take_line(struct receive *r, struct ph_pkt *pkt)
 
 	if (ph_pkt_starts(pkt, "ERR ", NULL, NULL))
 		return ph__receive_die(r, "the client reported an error");
+	/* Signed as it is, with its end. */
+	if (r->cert.open)
+		return ph__receive_cert_line(r, (const char *)pkt->data, pkt->len);
 	ph_pkt_chomp(pkt);
 	if (ph_pkt_starts(pkt, "shallow ", &rest, &rest_len))
 		return take_shallow(r, rest, rest_len);
-	if (ph_pkt_starts(pkt, "push-cert", NULL, NULL))
-		return ph__receive_die(r, "signed pushes are not supported");
-	return take_command(r, (const char *)pkt->data, pkt->len);
+	if (is_push_cert((const char *)pkt->data, pkt->len))
+		return take_push_cert(r, (const char *)pkt->data, pkt->len);
+	if (r->cert.len)
+		return ph__receive_die(r, MIXED);
+	return ph__receive_take_command(r, (const char *)pkt->data, pkt->len);
 }
 
 /* A push without commands has come to its end, without a word. */
-static enum ph_step take_flush(struct receive *r)
+enum ph_step ph__receive_commands_done(struct receive *r)
 {
 	r->spoke_at_ms = r->session.now_ms;
-	r->phase = !r->count ? RECEIVE_DONE : r->asks_options ? RECEIVE_OPTIONS : RECEIVE_ADMIT;
+	r->phase = !r->count         ? RECEIVE_DONE
+	           : r->asks_options ? RECEIVE_OPTIONS
+	                             : RECEIVE_CERT_CHECK;
+	return PH_STEP_AGAIN;
+}
+
+/* Also the end of a certificate that does not say where it ends, as git has it. */
+static enum ph_step take_flush(struct receive *r)
+{
+	r->cert.open = false;
+	if (!r->cert.len)
+		return ph__receive_commands_done(r);
+	r->phase = RECEIVE_CERT_READ;
 	return PH_STEP_AGAIN;
 }
 
@@ -371,6 +412,8 @@ static bool same_change(const struct receive_command *a, const struct receive_co
 	return ph_oid_equal(&a->old_oid, &b->old_oid) && ph_oid_equal(&a->new_oid, &b->new_oid);
 }
 
+static const char inconsistent[] = "inconsistent aliased update";
+
 /* Ids as git shortens them in a small repository. */
 static void say_inconsistent(struct receive *r, const struct receive_command *a,
                              const struct receive_command *b)
@@ -409,7 +452,7 @@ static void check_pair(struct receive *r, struct receive_command *first,
 		other->skip = true;
 		other->leader = (uint32_t)(first - r->commands) + 1;
 	} else {
-		first->error = other->error = "inconsistent aliased update";
+		first->error = other->error = inconsistent;
 		say_inconsistent(r, first, other);
 	}
 }
@@ -429,6 +472,8 @@ enum ph_step ph__receive_aliases(struct receive *r, uint32_t *budget)
 		}
 		if (same && !first->error)
 			check_pair(r, first, c);
+		else if (same && first->error == inconsistent && receive_live(c))
+			c->error = inconsistent;
 		else if (!same || receive_live(c))
 			first = c;
 		ph_budget_spend(budget, 1);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One push: what its phases share. Each phase is a file: the session itself and its advertisement
- * (receive_pack.c), commands (receive_commands.c), push options (receive_options.c), the wait for
+ * (receive_pack.c), commands (receive_commands.c), certificates
+ * (receive_cert_int.h), push options (receive_options.c), the wait for
  * memory (receive_admit.c), the pack (receive_unpack.c), what of it the pusher may not build on
  * (receive_hidden.c), the proof that what is new is connected (receive_connect.c,
  * receive_shallow.c, receive_tips.c), checks of every command (receive_check.c, receive_deny.c),
@@ -20,6 +21,7 @@
 #include "commit_int.h"
 #include "map_set_int.h"
 #include "out_int.h"
+#include "receive_cert_int.h"
 #include "receive_policy_int.h"
 #include "session_int.h"
 
@@ -44,7 +46,9 @@ enum receive_phase {
 	RECEIVE_OPEN,
 	RECEIVE_ADVERTISE,
 	RECEIVE_COMMANDS,
+	RECEIVE_CERT_READ,
 	RECEIVE_OPTIONS,
+	RECEIVE_CERT_CHECK,
 	RECEIVE_ADMIT,
 	RECEIVE_BEGIN,
 	RECEIVE_QUOTA,
@@ -61,6 +65,7 @@ enum receive_phase {
 	RECEIVE_RULES,
 	RECEIVE_UPDATE,
 	RECEIVE_STAGE,
+	RECEIVE_CERT_STORE,
 	RECEIVE_PREPARE,
 	RECEIVE_COMMIT,
 	RECEIVE_REPORT,
@@ -168,6 +173,8 @@ struct receive {
 	bool asks_options; /* push options follow the commands, maybe none */
 	struct receive_options options;
 
+	struct receive_cert cert;
+
 	struct ph__admission admission;
 	uint64_t claim_bytes; /* 0 until it is reckoned */
 	char refusal[PH_ADMISSION_TEXT_BYTES];
@@ -263,6 +270,13 @@ void ph__receive_fsck_release(struct receive *r);
 
 enum ph_step ph__receive_authorise(struct receive *r);
 enum ph_step ph__receive_commands(struct receive *r, uint32_t *budget);
+/* A command, from a packet or out of a certificate. */
+enum ph_step ph__receive_take_command(struct receive *r, const char *line, size_t len);
+/* All commands are there: on to what comes next. */
+enum ph_step ph__receive_commands_done(struct receive *r);
+enum ph_step ph__receive_cert_read(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_cert_check(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_cert_store(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_options(struct receive *r, uint32_t *budget);
 /* Whether the option of this number is this one; false behind the last. */
 bool ph__receive_option_is(const struct receive *r, uint32_t number, const char *text, size_t len);
@@ -342,6 +356,18 @@ enum ph_step ph__receive_commit(struct receive *r);
 /* Tells the owner what was committed. */
 void ph__receive_post_receive(struct receive *r);
 enum ph_step ph__receive_report(struct receive *r, uint32_t *budget);
+
+/* ---- certificates ---- */
+
+/* Makes the nonce, where certificates are asked for. */
+enum ph_status ph__receive_cert_offer(struct receive *r);
+enum ph_step ph__receive_cert_begin(struct receive *r);
+/* A line of it, with its LF. */
+enum ph_step ph__receive_cert_line(struct receive *r, const char *line, size_t len);
+/* The next header of this name from *at on, which moves behind it. */
+bool ph__receive_cert_header(const struct receive_cert *cert, const char *name, size_t *at,
+                             const char **value, size_t *len);
+void ph__receive_cert_release(struct receive *r);
 
 /*
  * Brings the transaction's log in line with what is staged; verb begins each record. Records are

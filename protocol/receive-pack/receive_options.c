@@ -64,7 +64,7 @@ static enum ph_step take_option(struct receive *r, const char *text, size_t len)
 static enum ph_step take_packet(struct receive *r, struct ph_pkt *pkt)
 {
 	if (pkt->kind == PH_PKT_FLUSH) {
-		r->phase = RECEIVE_ADMIT;
+		r->phase = RECEIVE_CERT_CHECK;
 		return PH_STEP_AGAIN;
 	}
 	if (pkt->kind != PH_PKT_DATA)

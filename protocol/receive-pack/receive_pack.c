@@ -132,6 +132,7 @@ static void advert_begin(struct receive *r)
 	        "report-status report-status-v2 delete-refs side-band-64k quiet";
 	const struct ph_config *config = &r->config;
 	char agent[AGENT_BYTES], tail[AGENT_BYTES + 8], caps[PH_ADVERT_CAPS_MAX];
+	const char *nonce = r->cert.nonce;
 	struct ph__advert_options options = {.snapshot = r->snapshot,
 	                                     .hidden = &r->config.hide_receive,
 	                                     .algo = r->algo,
@@ -142,8 +143,9 @@ static void advert_begin(struct receive *r)
 
 	/* A new repository takes either format. Clients believe the first for the ids they read
 	 * here, and look through all for their own. */
-	snprintf(caps, sizeof(caps), "%s%s%s%s%s%s object-format=%s%s", built,
+	snprintf(caps, sizeof(caps), "%s%s%s%s%s%s%s%s object-format=%s%s", built,
 	         config->advertise_atomic ? " atomic" : "", config->ofs_delta ? " ofs-delta" : "",
+	         *nonce ? " push-cert=" : "", nonce,
 	         config->advertise_push_options ? " push-options" : "",
 	         *r->session_id ? " session-id=" : "", r->session_id, ph_hash_name(r->algo),
 	         r->creates ? " object-format=sha256" : "");
@@ -173,6 +175,8 @@ static enum ph_step open_repository(struct receive *r)
 		r->algo = r->snapshot->algo;
 	}
 	status = ph_config_load(&r->config, service->store, r->snapshot, service->alloc);
+	if (status == PH_OK)
+		status = ph__receive_cert_offer(r);
 	if (status != PH_OK)
 		return ph__receive_die_status(r, status);
 	if (r->config.advertise_sid)
@@ -209,6 +213,10 @@ static enum ph_step dispatch(struct receive *r, uint32_t *budget)
 		return advertise(r, budget);
 	case RECEIVE_COMMANDS:
 		return ph__receive_commands(r, budget);
+	case RECEIVE_CERT_READ:
+		return ph__receive_cert_read(r, budget);
+	case RECEIVE_CERT_CHECK:
+		return ph__receive_cert_check(r, budget);
 	case RECEIVE_OPTIONS:
 		return ph__receive_options(r, budget);
 	case RECEIVE_ADMIT:
@@ -243,6 +251,8 @@ static enum ph_step dispatch(struct receive *r, uint32_t *budget)
 		return ph__receive_update(r, budget);
 	case RECEIVE_STAGE:
 		return ph__receive_stage(r, budget);
+	case RECEIVE_CERT_STORE:
+		return ph__receive_cert_store(r, budget);
 	case RECEIVE_PREPARE:
 		return ph__receive_prepare(r);
 	case RECEIVE_COMMIT:
@@ -295,6 +305,7 @@ static void receive_free(struct ph_session *session)
 	ph__receive_shallow_release(r);
 	ph_config_release(&r->config, alloc);
 	ph_snapshot_release(r->snapshot);
+	ph__receive_cert_release(r);
 	ph_mem_free(alloc, r->commands);
 	ph_mem_free(alloc, r->names);
 	ph_mem_free(alloc, r->order);

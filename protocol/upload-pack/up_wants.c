@@ -61,6 +61,8 @@ enum ph_status ph__up_take(struct ph__up *up, struct ph_snapshot **out)
 	}
 	ph_config_release(&up->config, service->alloc);
 	up->config = config;
+	if (service->permission >= PH_PERM_OWNER)
+		ph_config_show_own(&up->config);
 	ph_snapshot_release(*out);
 	*out = taken;
 	return PH_OK;

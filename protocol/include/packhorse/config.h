@@ -92,7 +92,14 @@ struct ph_config {
 	struct ph_config_list hide_upload; /* transfer.hideRefs and uploadpack.hideRefs, in order */
 	struct ph_config_list hide_receive;       /* transfer.hideRefs and receive.hideRefs */
 	struct ph_config_list blob_packfile_uris; /* uploadpack.blobPackfileUri: "oid hash uri" */
-	struct ph_config_list bundles; /* "bundle.<...>=value", as bundle-uri says them */
+	/* Signed pushes. */
+	const char
+	        *cert_nonce_seed; /* receive.certNonceSeed; NULL: certificates are not asked for */
+	bool require_cert;        /* packhorse.requireCert */
+	bool cert_key_connection; /* packhorse.certKey is "connection" */
+	struct ph_config_list allowed_signers; /* gpg.ssh.allowedSigners */
+	struct ph_config_list revoked_keys;    /* gpg.ssh.revokedKeys */
+	struct ph_config_list bundles;         /* "bundle.<...>=value", as bundle-uri says them */
 
 	void *memory; /* private */
 };
@@ -105,6 +112,12 @@ PH_MUST_CHECK PH_API enum ph_status ph_config_load(struct ph_config *out, struct
                                                    struct ph_snapshot *snapshot,
                                                    const struct ph_alloc *alloc);
 PH_API void ph_config_release(struct ph_config *config, const struct ph_alloc *alloc);
+
+/*
+ * Refs of the server's own (refs/packhorse/) are hidden, as if transfer.hideRefs said so before all
+ * else; for owners this takes it back, as far as fetching goes.
+ */
+PH_API void ph_config_show_own(struct ph_config *config);
 
 /* Whether transfer.hideRefs and its kin hide a ref by its full name: the last pattern that matches
  * counts, "!" negates, "^" matches before namespaces, a match ends at a "/" or at the end. */

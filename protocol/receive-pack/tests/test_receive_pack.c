@@ -479,6 +479,15 @@ static void test_symrefs(void **state)
 	send_empty("unpack ok\nng refs/heads/alias inconsistent aliased update\n"
 	           "ng refs/heads/main inconsistent aliased update\n");
 	assert_string_equal(ref_value(&f, "demo", "refs/heads/main"), hex(&f, f.commit[1]));
+	/* A third command for the same ref does not pass because the first two did not. */
+	again();
+	command(&request, hex(&f, f.commit[1]), hex(&f, f.commit[0]), "refs/heads/alias", CAPS);
+	command(&request, hex(&f, f.commit[1]), hex(&f, f.commit[1]), "refs/heads/main", NULL);
+	command(&request, hex(&f, f.commit[1]), hex(&f, f.commit[0]), "refs/heads/alias", NULL);
+	send_empty("unpack ok\nng refs/heads/alias inconsistent aliased update\n"
+	           "ng refs/heads/main inconsistent aliased update\n"
+	           "ng refs/heads/alias inconsistent aliased update\n");
+	assert_string_equal(ref_value(&f, "demo", "refs/heads/main"), hex(&f, f.commit[1]));
 	/* The branch that HEAD names is not deleted by another name. */
 	send_delete(hex(&f, f.commit[1]), "refs/heads/alias",
 	            "unpack ok\nng refs/heads/alias deletion of the current branch prohibited\n");

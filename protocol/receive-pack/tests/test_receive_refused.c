@@ -340,7 +340,9 @@ static void test_bad_requests(void **state)
 	expect_death("0004", 4, expected);
 	expect_death("0009hello", 9, expected);
 	expect_death("000cERR bye!", 12, "the client reported an error");
-	expect_death("000dpush-cert", 13, "signed pushes are not supported");
+	expect_death("000dpush-cert0009text\n", 22, "the client hung up unexpectedly");
+	expect_death("000dpush-cert0009text\n0000", 26, "malformed push certificate");
+	expect_death("000dpush-cert0009text\n0001", 26, "protocol error: unexpected packet");
 	expect_death("0010shallow 1234", 16, "protocol error: expected shallow id");
 	ph_test_buf_print(&line, "%04x%s %s refs/heads/x", 97, zero(&f), hex(&f, f.tag));
 	line.data[4] = 'g';
