@@ -224,10 +224,10 @@ static void options_request(void)
 static void test_options(void **state)
 {
 	(void)state;
-	f.service.policy = &watcher;
 	for (unsigned i = 0; i < 9; i++) {
 		struct pump how = {.feed = (enum feed)(i % 3), .seed = i, .budget = 1 + i * 5};
 
+		teardown(NULL);
 		setup(NULL);
 		f.service.policy = &watcher;
 		set_config("receive.advertisepushoptions=true\n");
@@ -237,8 +237,6 @@ static void test_options(void **state)
 		expect_report(&answer, "unpack ok\nok refs/heads/a\n");
 		ph_test_buf_append(&seen, "", 1);
 		assert_string_equal(seen.data, "3:[ci.skip][][a=$(id);\x1b[31m\xff\n]");
-		if (i < 8)
-			teardown(NULL);
 	}
 	again();
 	/* None, but asked for; and with deletions alone, which have no pack. */
