@@ -182,12 +182,27 @@ static void apply_cert(struct ph_config *config, enum ph__config_type type, cons
 		add_item(&config->revoked_keys, value);
 }
 
+static void add_pattern(struct ph_config *config, const struct ph__config_key *known, char *value)
+{
+	if (known->type == PH__CONFIG_REFS)
+		trim(value);
+	add_item(list_at(config, known->field), value);
+}
+
+static void set_filter_allow(struct ph_config *config, const char *key, const char *value)
+{
+	bool truth = false;
+	size_t len;
+	const char *sub = ph__config_subsection(key, &len);
+
+	ph__config_bool(value, &truth);
+	set_filter(config, ph__config_filter(sub, len), truth);
+}
+
 static void apply(struct ph_config *config, char *key, char *value)
 {
 	const struct ph__config_key *known = ph__config_find(key);
-	const char *sub, *why;
-	bool truth = false;
-	size_t len;
+	const char *why;
 
 	if (!known || ph_config_check(key, value, &why) != PH_OK)
 		return;
@@ -229,19 +244,14 @@ static void apply(struct ph_config *config, char *key, char *value)
 		add_hidden(config, known->field, value);
 		break;
 	case PH__CONFIG_REFS:
-		trim(value);
-		add_item(list_at(config, known->field), value);
-		break;
 	case PH__CONFIG_PATHS:
-		add_item(list_at(config, known->field), value);
+		add_pattern(config, known, value);
 		break;
 	case PH__CONFIG_PACKFILE_URI:
 		add_item(&config->blob_packfile_uris, value);
 		break;
 	case PH__CONFIG_FILTER_ALLOW:
-		sub = ph__config_subsection(key, &len);
-		ph__config_bool(value, &truth);
-		set_filter(config, ph__config_filter(sub, len), truth);
+		set_filter_allow(config, key, value);
 		break;
 	case PH__CONFIG_NONCE_SEED:
 	case PH__CONFIG_NONCE_SLOP:

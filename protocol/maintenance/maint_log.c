@@ -14,7 +14,6 @@
 #include <packhorse/config.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The hash of the last record that the ref has, in hex: a setting of the repository. */
@@ -28,6 +27,8 @@
 #define COMMIT_BYTES 4096u
 #define DEFLATED_BYTES (PH_LOG_LINKED_MAX + 512u)
 #define LEVEL 6
+/* Seconds: what fsck takes for a date. */
+#define TIME_MAX ((unsigned long long)1 << 50)
 
 static void hash_hex(char hex[PH_OID_HEX_MAX + 1], const void *data, size_t len)
 {
@@ -240,15 +241,16 @@ static void copy_line(char *out, size_t room, const char *text)
 static const char *read_first(struct said *said, const char *line)
 {
 	size_t verb = strcspn(line, " \n");
-	char *end = NULL;
+	const char *at = line + verb + 1;
 
 	if (line[verb] != ' ' || verb >= sizeof(said->verb))
 		return strchr(line, '\n');
 	memcpy(said->verb, line, verb);
 	said->verb[verb] = 0;
-	said->time = strtoull(line + verb + 1, &end, 10);
-	if (end && *end == ' ')
-		copy_line(said->who, sizeof(said->who), end + 1);
+	for (; *at >= '0' && *at <= '9' && said->time < TIME_MAX; at++)
+		said->time = 10 * said->time + (unsigned)(*at - '0');
+	if (*at == ' ')
+		copy_line(said->who, sizeof(said->who), at + 1);
 	return strchr(line, '\n');
 }
 
