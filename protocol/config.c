@@ -199,6 +199,12 @@ static void set_filter_allow(struct ph_config *config, const char *key, const ch
 	set_filter(config, ph__config_filter(sub, len), truth);
 }
 
+/* It was checked, so it cannot fail. */
+static void set_fsck_id(struct ph_config *config, const char *key, const char *value)
+{
+	(void)ph_fsck_rules_set(&config->fsck, strrchr(key, '.') + 1, value);
+}
+
 static void apply(struct ph_config *config, char *key, char *value)
 {
 	const struct ph__config_key *known = ph__config_find(key);
@@ -231,8 +237,7 @@ static void apply(struct ph_config *config, char *key, char *value)
 		set_fsck(config, known, value);
 		break;
 	case PH__CONFIG_FSCK_ID:
-		/* It was checked, so it cannot fail. */
-		(void)ph_fsck_rules_set(&config->fsck, strrchr(key, '.') + 1, value);
+		set_fsck_id(config, key, value);
 		break;
 	case PH__CONFIG_FSCK_SKIPS:
 		add_item(&config->fsck_skips, value);
