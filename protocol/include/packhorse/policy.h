@@ -30,7 +30,9 @@ struct ph_push_command {
 /* What a certificate says (gitprotocol-pack, "Push Certificate"); all but status "" or NULL without
  * one. */
 struct ph_push_certificate {
-	char status;              /* as %G? of git-log(1): 'G', 'B', 'U', 'N' */
+	/* As %G? of git-log(1): 'G', 'B', 'U', 'N', and 'E' for a kind of signature that cannot be
+	 * verified here. */
+	char status;
 	const char *nonce_status; /* "OK", "BAD", "MISSING", "UNSOLICITED", "SLOP" */
 	const char *signer;       /* a principal of allowed signers */
 	const char *key;          /* fingerprint, "SHA256:..." */
