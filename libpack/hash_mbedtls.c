@@ -102,6 +102,7 @@ void ph_hash_init(struct ph_hash *hash, enum ph_hash_algo algo)
 	int failed;
 
 	hash->algo = algo;
+	hash->attacked = false;
 	if (is_native(algo)) {
 		native_init(context_of(hash));
 		return;
@@ -192,4 +193,21 @@ void ph_hash_object(struct ph_oid *out, enum ph_hash_algo algo, enum ph_object_t
 	ph_hash_init_object(&hash, algo, type, size);
 	ph_hash_update(&hash, data, size);
 	ph_hash_final(&hash, out);
+}
+
+bool ph_hash_attacked(const struct ph_hash *hash)
+{
+	return hash->attacked;
+}
+
+void ph_hash_items(enum ph_hash_algo algo, struct ph_hash_item *items, size_t count)
+{
+	struct ph_hash hash;
+
+	for (size_t i = 0; i < count; i++) {
+		ph_hash_init_object(&hash, algo, items[i].type, items[i].size);
+		ph_hash_update(&hash, items[i].data, items[i].size);
+		ph_hash_final(&hash, &items[i].oid);
+		items[i].attacked = ph_hash_attacked(&hash);
+	}
 }

@@ -271,7 +271,7 @@ static enum ph_status begin_entry(struct ph_pack_in *in, uint64_t offset)
 		record->oid = in->entry.base;
 	else
 		ph_hash_init_object(&in->hash, in->options.algo, in->entry.type, in->entry.size);
-	ph_inflate_start(in->inflate, in->entry.size);
+	ph_inflate_start(in->main.inflate, in->entry.size);
 	in->entry_done = 0;
 	in->head_len = 0;
 	in->state = PH__IN_DATA;
@@ -374,7 +374,10 @@ static enum ph_status end_entry(struct ph_pack_in *in)
 		status = end_delta(in);
 	} else {
 		ph_hash_final(&in->hash, &record->oid);
-		status = ph__in_fsck(in, in->entry.type, &record->oid, in->meta, record->size);
+		status = ph_hash_attacked(&in->hash)
+		                 ? ph__in_attacked(&in->main, &record->oid)
+		                 : ph__in_fsck(&in->main, in->entry.type, in->count, &record->oid,
+		                               in->meta, record->size);
 	}
 	if (status != PH_OK)
 		return status;
@@ -390,7 +393,7 @@ static enum ph_status parse_data(struct ph_pack_in *in, const uint8_t *data, siz
 {
 	size_t before = *pos;
 	size_t stop = len - *pos > PH__IN_WINDOW_BYTES ? *pos + PH__IN_WINDOW_BYTES : len;
-	uint8_t *out = in->window;
+	uint8_t *out = in->main.window;
 	size_t room = PH__IN_WINDOW_BYTES;
 	size_t out_len = 0;
 	enum ph_status inflated;
@@ -403,7 +406,7 @@ static enum ph_status parse_data(struct ph_pack_in *in, const uint8_t *data, siz
 		if (room > in->meta_cap - in->entry_done)
 			room = in->meta_cap - (size_t)in->entry_done;
 	}
-	inflated = ph_inflate_step(in->inflate, data, pos, stop, out, &out_len, room);
+	inflated = ph_inflate_step(in->main.inflate, data, pos, stop, out, &out_len, room);
 	status = take_entry_bytes(in, data + before, *pos - before);
 	if (status != PH_OK)
 		return status;

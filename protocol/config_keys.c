@@ -14,6 +14,7 @@
 static const struct ph__config_key keys[] = {
         {"transfer.hideRefs", PH__CONFIG_HIDE, PH__CONFIG_HIDE_UPLOAD | PH__CONFIG_HIDE_RECEIVE,
          true},
+        {"transfer.fsckObjects", PH__CONFIG_FSCK, PH__CONFIG_FSCK_TRANSFER, false},
         {"transfer.advertiseObjectInfo", PH__CONFIG_BOOL, AT(advertise_object_info), false},
         {"transfer.advertiseSID", PH__CONFIG_BOOL, AT(advertise_sid), false},
         {"transfer.unpackLimit", PH__CONFIG_NUMBER_UNUSED, 0, false},
@@ -44,9 +45,22 @@ static const struct ph__config_key keys[] = {
         {"receive.shallowUpdate", PH__CONFIG_BOOL, AT(shallow_update), false},
         {"receive.advertiseAtomic", PH__CONFIG_BOOL, AT(advertise_atomic), false},
         {"receive.advertisePushOptions", PH__CONFIG_BOOL, AT(advertise_push_options), false},
+        {"receive.fsckObjects", PH__CONFIG_FSCK, PH__CONFIG_FSCK_RECEIVE, false},
+        {"receive.fsck.skipList", PH__CONFIG_FSCK_SKIPS, 0, true},
+        {"receive.fsck.<msg-id>", PH__CONFIG_FSCK_ID, 0, false},
         {"receive.autogc", PH__CONFIG_BOOL_UNUSED, 0, false},
         {"receive.updateServerInfo", PH__CONFIG_BOOL_UNUSED, 0, false},
         {"repack.useDeltaBaseOffset", PH__CONFIG_BOOL, AT(ofs_delta), false},
+        {"packhorse.protect", PH__CONFIG_REFS, AT(protected_refs), true},
+        {"packhorse.fastForwardOnly", PH__CONFIG_REFS, AT(forward_refs), true},
+        {"packhorse.denyDeletes", PH__CONFIG_REFS, AT(kept_refs), true},
+        {"packhorse.createOnly", PH__CONFIG_REFS, AT(fixed_refs), true},
+        {"packhorse.allowedPaths", PH__CONFIG_PATHS, AT(allowed_paths), true},
+        {"packhorse.deniedPaths", PH__CONFIG_PATHS, AT(denied_paths), true},
+        {"packhorse.maxObjectSize", PH__CONFIG_SIZE, AT(max_object_bytes), false},
+        {"packhorse.maxRepositorySize", PH__CONFIG_SIZE, AT(max_repository_bytes), false},
+        {"packhorse.diskReserve", PH__CONFIG_SIZE, AT(disk_reserve_bytes), false},
+        {"packhorse.pushLogRef", PH__CONFIG_BOOL, AT(push_log_ref), false},
         {"uploadarchive.allowUnreachable", PH__CONFIG_BOOL, AT(archive_unreachable), false},
         {"bundle.version", PH__CONFIG_BUNDLE_VERSION, 0, false},
         {"bundle.mode", PH__CONFIG_BUNDLE_MODE, 0, false},
@@ -119,6 +133,13 @@ static bool subsection_fits(bool filter, const char *sub, size_t len)
 	return len > 0;
 }
 
+static bool is_fsck_id(const char *id)
+{
+	struct ph_fsck_rules rules;
+
+	return ph_fsck_rules_set(&rules, id, "error") == PH_OK;
+}
+
 static bool matches(const char *shown, const char *key)
 {
 	bool filter = strncmp(shown, "uploadpackfilter.", 17) == 0;
@@ -126,6 +147,8 @@ static bool matches(const char *shown, const char *key)
 	for (; *shown && *shown != '<'; shown++)
 		if (lower(*shown) != *key++)
 			return false;
+	if (strcmp(shown, "<msg-id>") == 0)
+		return is_fsck_id(key);
 	if (*shown == '<') {
 		const char *last = strrchr(key, '.');
 
@@ -170,4 +193,12 @@ bool ph_config_multi(const char *key)
 	char stored[PH_CONFIG_KEY_MAX + 1];
 
 	return ph_config_key(stored, key) == PH_OK && ph__config_find(stored)->multiple;
+}
+
+bool ph_config_of_server(const char *key)
+{
+	char stored[PH_CONFIG_KEY_MAX + 1];
+
+	return ph_config_key(stored, key) == PH_OK &&
+	       ph__config_find(stored)->field == AT(disk_reserve_bytes);
 }

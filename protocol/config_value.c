@@ -153,6 +153,16 @@ static enum ph_status check_hide(const char *value, const char **why)
 	                  "front shows again what an earlier one hides");
 }
 
+static enum ph_status check_path(const char *value, const char **why)
+{
+	value += *value == '!';
+	value += *value == '/';
+	if (*value && value[strlen(value) - 1] != '\\')
+		return PH_OK;
+	return wrong(why, "it takes a pattern for paths, such as docs/ or *.md; ! in front takes "
+	                  "away what an earlier one matches");
+}
+
 static bool is_hex(const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
@@ -231,6 +241,44 @@ static enum ph_status check_bool(const char *value, const char **why)
 	return ph__config_bool(value, &truth) ? PH_OK : wrong(why, "it takes true or false");
 }
 
+static enum ph_status check_severity(const char *key, const char *value, const char **why)
+{
+	struct ph_fsck_rules rules;
+	enum ph_status status;
+
+	ph_fsck_rules_init(&rules);
+	status = ph_fsck_rules_set(&rules, strrchr(key, '.') + 1, value);
+	if (status == PH_ERR_DENIED)
+		return wrong(why, "it is fatal: it cannot be made less than an error");
+	return status == PH_OK ? PH_OK : wrong(why, "it takes error, warn or ignore");
+}
+
+enum ph_status ph__config_next_id(const char **at, struct ph_oid *out)
+{
+	size_t len;
+
+	*at += strspn(*at, " ,");
+	if (!**at)
+		return PH_END;
+	len = strcspn(*at, " ,");
+	if (ph_oid_from_hex(out, len == PH_OID_HEX_MAX ? PH_HASH_SHA256 : PH_HASH_SHA1, *at, len) !=
+	    PH_OK)
+		return PH_ERR_INVALID;
+	*at += len;
+	return PH_OK;
+}
+
+static enum ph_status check_skips(const char *value, const char **why)
+{
+	struct ph_oid oid;
+	enum ph_status status;
+
+	while ((status = ph__config_next_id(&value, &oid)) == PH_OK) {
+	}
+	return status == PH_END ? PH_OK
+	                        : wrong(why, "it takes ids of objects, with spaces between");
+}
+
 static enum ph_status check_deny(const char *value, const char **why)
 {
 	enum ph_config_deny deny;
@@ -247,8 +295,8 @@ static enum ph_status check_number(const char *value, uint64_t max, const char *
 	return ph__config_number(value, max, &number) ? PH_OK : wrong(why, text);
 }
 
-static enum ph_status check_type(const struct ph__config_key *key, const char *value,
-                                 const char **why)
+static enum ph_status check_type(const struct ph__config_key *key, const char *stored,
+                                 const char *value, const char **why)
 {
 	static const char *const unborn[] = {"advertise", "allow", "ignore"};
 	static const char *const mode[] = {"all", "any"};
@@ -257,6 +305,7 @@ static enum ph_status check_type(const struct ph__config_key *key, const char *v
 	switch (key->type) {
 	case PH__CONFIG_BOOL:
 	case PH__CONFIG_BOOL_UNUSED:
+	case PH__CONFIG_FSCK:
 	case PH__CONFIG_ANY_SHA1:
 	case PH__CONFIG_FILTER_ALLOW:
 		return check_bool(value, why);
@@ -275,9 +324,16 @@ static enum ph_status check_type(const struct ph__config_key *key, const char *v
 	case PH__CONFIG_TREE_DEPTH:
 		return check_number(value, UINT32_MAX, why,
 		                    "it takes a number, with k, m or g behind it or without");
+	case PH__CONFIG_FSCK_ID:
+		return check_severity(stored, value, why);
+	case PH__CONFIG_FSCK_SKIPS:
+		return check_skips(value, why);
 	case PH__CONFIG_UNBORN:
 		return check_words(value, unborn, 3, why, "it takes advertise, allow or ignore");
+	case PH__CONFIG_PATHS:
+		return check_path(value, why);
 	case PH__CONFIG_HIDE:
+	case PH__CONFIG_REFS:
 		return check_hide(value, why);
 	case PH__CONFIG_PACKFILE_URI:
 		return check_packfile_uri(value, why);
@@ -320,5 +376,5 @@ enum ph_status ph_config_check(const char *key, const char *value, const char **
 		return wrong(why, "it is too long: at most 4096 bytes");
 	if (!printable(value))
 		return wrong(why, "it has control characters");
-	return check_type(ph__config_find(stored), value, why);
+	return check_type(ph__config_find(stored), stored, value, why);
 }

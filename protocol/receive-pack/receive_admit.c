@@ -24,10 +24,14 @@ static uint64_t reckon(const struct receive *r, uint64_t announced)
 	uint64_t pack = ph_footprint_pack_in(limits, announced + bases);
 	uint64_t walk = ph_footprint_walk(limits, here + announced + bases,
 	                                  (uint64_t)r->advert.refs + r->count);
+	uint64_t maps = r->snapshot ? ph_snapshot_source(r->snapshot)
+	                                      ->ops->packs(ph_snapshot_source(r->snapshot))
+	                            : 0;
 	uint64_t lists = (uint64_t)r->commands_size * sizeof(*r->commands) + r->names_size +
 	                 r->cert.size + (uint64_t)r->shallow.size * 3 * sizeof(*r->shallow.oids) +
 	                 (uint64_t)r->count * (sizeof(*r->order) + CHANGE_BYTES);
 
+	walk += (maps < PH__MAP_SET_MAX ? maps : PH__MAP_SET_MAX) * ph_footprint_map_reader();
 	return PH_ADMISSION_SESSION_BYTES + PH_ADMISSION_OUTSIDE_BYTES + lists +
 	       (pack > walk ? pack : walk);
 }

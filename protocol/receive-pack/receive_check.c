@@ -162,7 +162,7 @@ static enum ph_step checked(struct receive *r)
 	if (failed && r->atomic)
 		ph__receive_fail_all(r, "atomic push failure");
 	r->at = 0;
-	r->phase = RECEIVE_UPDATE;
+	r->phase = RECEIVE_RULES;
 	return PH_STEP_AGAIN;
 }
 

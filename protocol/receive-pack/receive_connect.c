@@ -37,14 +37,43 @@ static void release_walk(struct receive_connect *connect)
 	connect->walk = NULL;
 }
 
+/* The base's packs have the same numbers in the transaction's source. */
+enum ph_status ph__receive_maps(struct receive *r, struct ph_walk_options *options)
+{
+	struct receive_connect *connect = &r->connect;
+	enum ph_status status = PH_OK;
+
+	if (!connect->mapped && r->snapshot)
+		status = ph__map_set_open(&connect->maps, r->snapshot, &r->session.service,
+		                          "receive-pack");
+	connect->mapped = true;
+	if (connect->maps.maps.count > 0)
+		options->maps = &connect->maps.maps;
+	return status;
+}
+
+bool ph__receive_maps_blamed(struct receive *r, enum ph_status status)
+{
+	const struct ph_service *service = &r->session.service;
+
+	if ((status != PH_ERR_CORRUPT && status != PH_ERR_IO) || r->connect.maps.maps.count == 0)
+		return false;
+	ph_log_line(service->log, PH_LOG_WARN, "receive-pack", service->connection,
+	            "%s: again without maps of packs: %s", r->repo, ph_status_text(status));
+	release_walk(&r->connect);
+	ph__map_set_close(&r->connect.maps);
+	return true;
+}
+
 void ph__receive_connect_release(struct receive *r)
 {
 	release_walk(&r->connect);
+	ph__map_set_close(&r->connect.maps);
 }
 
 static enum ph_step finished(struct receive *r)
 {
-	release_walk(&r->connect);
+	ph__receive_connect_release(r);
 	ph__receive_tips_release(r);
 	r->at = 0;
 	r->phase = RECEIVE_NAMES;
@@ -161,7 +190,9 @@ static enum ph_step start(struct receive *r, uint32_t *budget)
 	}
 	connect->spent += WALK_COST;
 	options.source = ph_txn_source(r->txn);
-	status = ph_walk_new(&connect->walk, &options);
+	status = ph__receive_maps(r, &options);
+	if (status == PH_OK)
+		status = ph_walk_new(&connect->walk, &options);
 	if (status != PH_OK)
 		return fail_internal(r, status);
 	connect->at = connect->first;
@@ -202,12 +233,18 @@ static enum ph_status have_ref(struct receive *r)
 {
 	struct receive_connect *connect = &r->connect;
 	struct ph_ref ref;
+	bool peeled;
 	enum ph_status status = ph_ref_iter_next(connect->refs, &ref);
 
 	if (status != PH_OK || *ref.target)
 		return status;
 	connect->spent++;
-	status = ph_walk_have(connect->walk, &ref.oid);
+	if (ph_config_hidden(&r->config.hide_receive, ref.name))
+		return PH_OK;
+	/* What a tag names is known without reading it. The tag itself counts only where all that
+	 * is selected has to be the push's own. */
+	peeled = !ph_oid_is_zero(&ref.peeled) && !receive_hides(r);
+	status = ph_walk_have(connect->walk, peeled ? &ref.peeled : &ref.oid);
 	return status == PH_ERR_NOT_FOUND ? PH_OK : status;
 }
 
@@ -292,6 +329,23 @@ static enum ph_step walked(struct receive *r, enum ph_status status)
 	return PH_STEP_AGAIN;
 }
 
+/* The walk has met all that the commands of its window reach. */
+static enum ph_step connected(struct receive *r)
+{
+	struct receive_connect *connect = &r->connect;
+	enum ph_status status = PH_OK;
+
+	if (connect->bounded && r->config.shallow_update)
+		status = ph__receive_shallow_used(r, connect->walk);
+	if (status != PH_OK)
+		return fail_internal(r, status);
+	if (connect->again)
+		return walked(r, PH_OK);
+	/* It was for all commands. */
+	connect->stage = CONNECT_TIPS;
+	return PH_STEP_AGAIN;
+}
+
 static enum ph_step walk(struct receive *r, uint32_t *budget)
 {
 	struct receive_connect *connect = &r->connect;
@@ -299,18 +353,30 @@ static enum ph_step walk(struct receive *r, uint32_t *budget)
 
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
-	if (status != PH_OK && !is_broken(status))
-		return fail_internal(r, status);
-	if (status == PH_OK && connect->bounded && r->config.shallow_update)
-		status = ph__receive_shallow_used(r, connect->walk);
-	if (status == PH_ERR_NOMEM)
-		return fail_internal(r, status);
-	if (status == PH_OK && !connect->again) {
-		/* It was for all commands, and met all that they reach. */
-		connect->stage = CONNECT_TIPS;
+	if (ph__receive_maps_blamed(r, status)) {
+		connect->stage = CONNECT_START;
 		return PH_STEP_AGAIN;
 	}
-	return walked(r, status);
+	if (status != PH_OK && !is_broken(status))
+		return fail_internal(r, status);
+	if (status != PH_OK)
+		return walked(r, status);
+	if (!receive_hides(r))
+		return connected(r);
+	connect->at = connect->own = 0;
+	connect->stage = CONNECT_OWN;
+	return PH_STEP_AGAIN;
+}
+
+static enum ph_step all_own(struct receive *r, uint32_t *budget)
+{
+	enum ph_status status = ph__receive_all_own(r, budget);
+
+	if (status == PH_AGAIN)
+		return PH_STEP_AGAIN;
+	if (status == PH_ERR_MISSING)
+		return walked(r, status);
+	return status == PH_OK ? connected(r) : fail_internal(r, status);
 }
 
 enum ph_step ph__receive_connect(struct receive *r, uint32_t *budget)
@@ -324,6 +390,8 @@ enum ph_step ph__receive_connect(struct receive *r, uint32_t *budget)
 		return have_refs(r, budget);
 	case CONNECT_PROVEN:
 		return have_proven(r, budget);
+	case CONNECT_OWN:
+		return all_own(r, budget);
 	case CONNECT_TIPS:
 		return ph__receive_tips(r, budget) ? walked(r, PH_OK) : PH_STEP_AGAIN;
 	case CONNECT_WALK:

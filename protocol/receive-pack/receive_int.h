@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One push: what its phases share. Each phase is a file: the session itself and its advertisement
- * (receive_pack.c), commands (receive_commands.c), certificates (receive_cert_int.h), push options
- * (receive_options.c), the wait for memory (receive_admit.c), the pack (receive_unpack.c), the
- * proof that what is new is connected (receive_connect.c, receive_shallow.c, receive_tips.c),
- * checks of every command (receive_check.c, receive_deny.c), the transaction's end
- * (receive_commit.c), and the report (receive_report.c). Between them the owner is asked
- * (receive_policy.c).
+ * (receive_pack.c), commands (receive_commands.c), certificates
+ * (receive_cert_int.h), push options (receive_options.c), the wait for
+ * memory (receive_admit.c), the pack (receive_unpack.c), what of it the pusher may not build on
+ * (receive_hidden.c), the proof that what is new is connected (receive_connect.c,
+ * receive_shallow.c, receive_tips.c), checks of every command (receive_check.c, receive_deny.c),
+ * the transaction's end (receive_commit.c), and the report (receive_report.c). Between them the
+ * owner is asked (receive_policy.c), and what the configuration rules out is refused
+ * (receive_rules.c, receive_paths.c).
  *
  * A phase's function works a little and returns what it needs next. It moves on by setting phase
  * and returning PH_STEP_AGAIN.
@@ -17,6 +19,7 @@
 #include "admission_int.h"
 #include "advert_int.h"
 #include "commit_int.h"
+#include "map_set_int.h"
 #include "out_int.h"
 #include "receive_cert_int.h"
 #include "receive_policy_int.h"
@@ -51,6 +54,7 @@ enum receive_phase {
 	RECEIVE_QUOTA,
 	RECEIVE_PACK,
 	RECEIVE_RESOLVE,
+	RECEIVE_BASES,
 	RECEIVE_TARGETS,
 	RECEIVE_SORT,
 	RECEIVE_CONNECT,
@@ -58,6 +62,7 @@ enum receive_phase {
 	RECEIVE_ALIASES,
 	RECEIVE_PRE_RECEIVE,
 	RECEIVE_CHECK,
+	RECEIVE_RULES,
 	RECEIVE_UPDATE,
 	RECEIVE_STAGE,
 	RECEIVE_CERT_STORE,
@@ -91,20 +96,32 @@ enum receive_connect_stage {
 	CONNECT_REFS,
 	CONNECT_PROVEN,
 	CONNECT_WALK,
+	CONNECT_OWN,
 	CONNECT_TIPS
 };
 
 struct receive_connect {
 	enum receive_connect_stage stage;
+	struct ph__map_set maps; /* of the base's packs */
+	bool mapped;             /* they were opened, or are not to be used */
 	struct ph_walk *walk;
 	struct ph_ref_iter *refs;
 	uint32_t first, end;
 	uint32_t width;  /* of the next window; 0 at first: all */
 	uint32_t at;     /* next command whose tip is to be added */
 	uint32_t wanted; /* commands that the walk is for */
+	uint32_t own;    /* of what it has selected, objects that the push has brought */
 	uint64_t spent;  /* on setting walks up */
 	bool again;      /* it is not the first walk */
 	bool bounded;    /* walks end at the client's shallow boundary, too */
+};
+
+/* Whether the pusher may see what the pack was completed with. */
+struct receive_bases {
+	struct ph_reach *reach; /* NULL before it has begun */
+	struct ph_ref_iter *refs;
+	uint32_t at; /* next base that is to be a target */
+	bool told;   /* all visible refs are tips */
 };
 
 /* Push options, each NUL-terminated. */
@@ -167,6 +184,8 @@ struct receive {
 	uint32_t pack;
 	const char *unpack_error; /* static; NULL when it was fine */
 	uint32_t fsck_warnings;
+	struct ph_fsck_rules fsck; /* what the configuration says, while the pack is read */
+	struct ph_oid *fsck_skips;
 	uint64_t pack_taken; /* bytes of it so far */
 	uint64_t pack_bytes;
 	uint32_t pack_objects;
@@ -176,6 +195,7 @@ struct receive {
 	uint32_t heap, at;
 
 	struct receive_connect connect;
+	struct receive_bases bases;
 	struct receive_tips tips;
 	struct ph_reader *reader;
 	struct ph_reach *forward; /* whether a branch moves forward; NULL: none is looked at */
@@ -236,6 +256,14 @@ void ph__receive_fail_all(struct receive *r, const char *text);
 /* Frees what only the work needs, before the report: the transaction above all. */
 void ph__receive_drop_work(struct receive *r);
 
+/* ---- receive_fsck.c ---- */
+
+/* Has the pack checked as the configuration says. After pack_options are made. PH_ERR_NOMEM. */
+enum ph_status ph__receive_fsck_begin(struct receive *r);
+/* Tells the client which object was refused, and why. */
+void ph__receive_fsck_refuse(struct receive *r, const char *hex, const char *id);
+void ph__receive_fsck_release(struct receive *r);
+
 /* ---- phases ---- */
 
 enum ph_step ph__receive_authorise(struct receive *r);
@@ -256,6 +284,8 @@ enum ph_step ph__receive_begin(struct receive *r);
 enum ph_step ph__receive_quota(struct receive *r);
 enum ph_step ph__receive_pack_bytes(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_resolve(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_bases(struct receive *r, uint32_t *budget);
+void ph__receive_bases_release(struct receive *r);
 enum ph_step ph__receive_targets(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_sort(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_connect(struct receive *r, uint32_t *budget);
@@ -263,6 +293,25 @@ enum ph_step ph__receive_connect(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_names(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_aliases(struct receive *r, uint32_t *budget);
 void ph__receive_connect_release(struct receive *r);
+/* The maps of the base's packs, for a walk over the transaction's. */
+enum ph_status ph__receive_maps(struct receive *r, struct ph_walk_options *options);
+/* Whether one of them may be to blame: they are closed then, and all is to be done again. Whatever
+ * uses them must be gone before. */
+bool ph__receive_maps_blamed(struct receive *r, enum ph_status status);
+/* ---- receive_hidden.c ---- */
+
+/* Whether the pusher may not see all that is here. */
+static inline bool receive_hides(const struct receive *r)
+{
+	return r->snapshot && r->config.hide_receive.count > 0;
+}
+/*
+ * Whether everything that the walk has selected was brought by the push: what was here, and is not
+ * reachable from what the pusher may see, proves nothing. PH_AGAIN: budget spent, call it again;
+ * PH_ERR_MISSING.
+ */
+enum ph_status ph__receive_all_own(struct receive *r, uint32_t *budget);
+
 /* ---- receive_shallow.c ---- */
 
 /* One line of the client's boundary. PH_ERR_LIMIT, PH_ERR_NOMEM. */
@@ -294,14 +343,13 @@ enum ph_status ph__receive_deny(struct receive *r, struct receive_command *c, ui
 void ph__receive_deny_release(struct receive *r);
 enum ph_step ph__receive_pre_receive(struct receive *r);
 enum ph_step ph__receive_check(struct receive *r, uint32_t *budget);
+enum ph_step ph__receive_rules(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_update(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_stage(struct receive *r, uint32_t *budget);
 enum ph_step ph__receive_prepare(struct receive *r);
 enum ph_step ph__receive_commit(struct receive *r);
 /* Tells the owner what was committed. */
 void ph__receive_post_receive(struct receive *r);
-/* Why a pack of so many bytes, as far as it has come, cannot be taken; the client was told more. */
-const char *ph__receive_quota_over(struct receive *r, uint64_t bytes);
 enum ph_step ph__receive_report(struct receive *r, uint32_t *budget);
 
 /* ---- certificates ---- */

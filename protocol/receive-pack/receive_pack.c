@@ -229,6 +229,8 @@ static enum ph_step dispatch(struct receive *r, uint32_t *budget)
 		return ph__receive_pack_bytes(r, budget);
 	case RECEIVE_RESOLVE:
 		return ph__receive_resolve(r, budget);
+	case RECEIVE_BASES:
+		return ph__receive_bases(r, budget);
 	case RECEIVE_TARGETS:
 		return ph__receive_targets(r, budget);
 	case RECEIVE_SORT:
@@ -243,6 +245,8 @@ static enum ph_step dispatch(struct receive *r, uint32_t *budget)
 		return ph__receive_pre_receive(r);
 	case RECEIVE_CHECK:
 		return ph__receive_check(r, budget);
+	case RECEIVE_RULES:
+		return ph__receive_rules(r, budget);
 	case RECEIVE_UPDATE:
 		return ph__receive_update(r, budget);
 	case RECEIVE_STAGE:
@@ -273,10 +277,13 @@ static enum ph_step step(struct ph_session *session, uint32_t *budget)
 
 void ph__receive_drop_work(struct receive *r)
 {
+	ph__receive_bases_release(r);
 	ph__receive_connect_release(r);
 	ph__receive_deny_release(r);
+	ph__receive_paths_release(r);
 	ph_reader_free(r->reader);
 	ph_pack_in_free(r->pack_in);
+	ph__receive_fsck_release(r);
 	ph__receive_tips_release(r);
 	ph_txn_free(r->txn);
 	r->reader = NULL;

@@ -206,15 +206,6 @@ enum ph_step ph__receive_quota(struct receive *r)
 	return PH_STEP_AGAIN;
 }
 
-const char *ph__receive_quota_over(struct receive *r, uint64_t bytes)
-{
-	if (bytes <= r->policy.quota)
-		return NULL;
-	ph__receive_say(r, "error: quota exceeded: the repository may take %llu bytes more",
-	                (unsigned long long)r->policy.quota);
-	return "quota exceeded";
-}
-
 static enum ph_status call_pre_receive(void *user, ph_wake wake, void *arg)
 {
 	struct receive *r = user;

@@ -31,33 +31,20 @@ static enum ph_step fail_pack(struct receive *r, enum ph_status status)
 	const struct ph_error *error = r->pack_in ? ph_pack_in_error(r->pack_in) : NULL;
 	const char *text = ph_status_text(status);
 	const char *what = error && error->status != PH_OK && error->what ? error->what : text;
+	const char *rule = ph__receive_pack_rule(r, error);
 
 	ph_log_line(service->log, PH_LOG_WARN, "receive-pack", service->connection,
 	            "%s: pack refused: %s: %s %s at byte %llu", r->repo, text, what,
 	            error ? error->detail : "", (unsigned long long)(error ? error->offset : 0));
-	if (status == PH_ERR_FSCK && error)
-		ph__receive_say(r, "error: object %s: %s", error->detail, what);
+	if (rule)
+		text = rule;
+	else if (status == PH_ERR_FSCK && error)
+		ph__receive_fsck_refuse(r, error->detail, what);
 	else if (status == PH_ERR_TRUNCATED)
 		ph__receive_say(r, "fatal: early EOF");
 	else
 		ph__receive_say(r, "error: %s", text);
 	return ph__receive_fail_unpack(r, text);
-}
-
-static void warn(void *user, const char *id, const struct ph_oid *oid)
-{
-	struct receive *r = user;
-	const struct ph_service *service = &r->session.service;
-	char hex[PH_OID_HEX_MAX + 1];
-
-	ph_oid_to_hex(hex, r->algo, oid);
-	if (r->fsck_warnings < RECEIVE_FSCK_LINES_MAX)
-		ph__receive_say(r, "warning: object %s: %s", hex, id);
-	if (r->fsck_warnings < RECEIVE_FSCK_LOGGED_MAX)
-		ph_log_line(service->log, PH_LOG_INFO, "receive-pack", service->connection,
-		            "%s: object %s: %s", r->repo, hex, id);
-	if (r->fsck_warnings < UINT32_MAX)
-		r->fsck_warnings++;
 }
 
 static enum ph_status pack_begin(struct receive *r)
@@ -68,11 +55,15 @@ static enum ph_status pack_begin(struct receive *r)
 
 	*options = (struct ph_pack_in_options){.algo = r->algo,
 	                                       .alloc = service->alloc,
-	                                       .limits = service->limits,
+	                                       .limits = ph__receive_pack_limits(r),
 	                                       .user = r,
-	                                       .warn = warn};
+	                                       .executor = service->executor,
+	                                       .wake_user = &r->session,
+	                                       .wake = ph__session_wake};
 	if (r->snapshot)
 		options->base = ph_snapshot_source(r->snapshot);
+	if (status == PH_OK)
+		status = ph__receive_fsck_begin(r);
 	if (status == PH_OK)
 		status = ph_txn_sink(r->txn, r->pack, PH_SECTION_RUN, &options->run);
 	if (status == PH_OK)
@@ -201,7 +192,7 @@ enum ph_step ph__receive_pack_bytes(struct receive *r, uint32_t *budget)
 	r->pack_taken += used;
 	if (status < 0)
 		return fail_pack(r, status);
-	over = ph__receive_quota_over(r, ph_pack_in_stats(r->pack_in)->bytes);
+	over = ph__receive_over(r, ph_pack_in_stats(r->pack_in)->bytes);
 	if (over)
 		return ph__receive_fail_unpack(r, over);
 	if (status == PH_END) {
@@ -239,7 +230,7 @@ static void progress(struct receive *r, bool done)
 static enum ph_step resolved(struct receive *r)
 {
 	const struct ph_pack_in_stats *stats = ph_pack_in_stats(r->pack_in);
-	bool empty = stats->announced == 0;
+	bool empty = stats->announced == 0, bases = stats->bases_added > 0;
 	enum ph_status status = PH_OK;
 
 	r->pack_bytes = stats->bytes;
@@ -256,7 +247,7 @@ static enum ph_step resolved(struct receive *r)
 	}
 	if (status != PH_OK)
 		return fail_pack(r, status);
-	r->phase = RECEIVE_TARGETS;
+	r->phase = bases && receive_hides(r) ? RECEIVE_BASES : RECEIVE_TARGETS;
 	return PH_STEP_AGAIN;
 }
 
@@ -269,5 +260,9 @@ enum ph_step ph__receive_resolve(struct receive *r, uint32_t *budget)
 	if (status < 0)
 		return fail_pack(r, status);
 	progress(r, false);
-	return PH_STEP_AGAIN;
+	if (status != PH_PENDING)
+		return PH_STEP_AGAIN;
+	if (r->session.deadline_ms > r->session.now_ms + PROGRESS_MS)
+		r->session.deadline_ms = r->session.now_ms + PROGRESS_MS;
+	return PH_STEP_WAIT;
 }

@@ -172,6 +172,8 @@ static enum ph_step begin(struct ph__up *up, uint32_t *budget)
 	status = ph_config_load(&up->config, service->store, up->seen, service->alloc);
 	if (status != PH_OK)
 		return ph__up_fail_status(up, status, "reading the configuration");
+	if (service->permission >= PH_PERM_OWNER)
+		ph_config_show_own(&up->config);
 	up->algo = up->seen->algo;
 	if (up->config.advertise_sid)
 		draw_session_id(up);

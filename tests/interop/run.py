@@ -21,6 +21,8 @@ import cases_maintenance
 import cases_memory
 import cases_partial
 import cases_protocol
+import cases_push_policy
+import cases_push_protocol
 import cases_push_signed
 import cases_random
 import cases_refused
@@ -29,7 +31,7 @@ from harness import World
 
 MODULES = (cases_git, cases_refused, cases_random, cases_machine, cases_faults, cases_floods,
            cases_memory, cases_archive, cases_config, cases_protocol, cases_maintenance, cases_partial,
-           cases_push_signed)
+           cases_push_policy, cases_push_protocol, cases_push_signed)
 CASES = {case.__name__: case for module in MODULES for case in module.CASES}
 
 

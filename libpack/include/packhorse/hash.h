@@ -12,6 +12,7 @@ extern "C" {
 
 struct ph_hash {
 	enum ph_hash_algo algo;
+	bool attacked;
 	union {
 		uint64_t align;
 		uint8_t bytes[256];
