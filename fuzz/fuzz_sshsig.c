@@ -70,7 +70,8 @@ static void signer_line(const char *line)
 	require(!ph_signer_is(&signer, key, len));
 	ph_signer_name(&signer, &name, &len);
 	require(len == 0 || within(name, len, line, strlen(line)));
-	ph_signer_may(&signer, "git", 1700000000);
+	ph_signer_may(&signer, "git");
+	ph_signer_valid(&signer, 1700000000);
 }
 
 static void key_line(const char *line)

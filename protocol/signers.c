@@ -348,11 +348,14 @@ static bool list_has(const char *list, size_t len, const char *text)
 	return found;
 }
 
-bool ph_signer_may(const struct ph_signer *signer, const char *name_space, uint64_t time)
+bool ph_signer_may(const struct ph_signer *signer, const char *name_space)
 {
-	if (signer->name_spaces &&
-	    !list_has(signer->name_spaces, signer->name_spaces_len, name_space))
-		return false;
+	return !signer->name_spaces ||
+	       list_has(signer->name_spaces, signer->name_spaces_len, name_space);
+}
+
+bool ph_signer_valid(const struct ph_signer *signer, uint64_t time)
+{
 	if ((signer->valid_after || signer->valid_before) && time == 0)
 		return false;
 	return time >= signer->valid_after &&

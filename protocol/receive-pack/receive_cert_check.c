@@ -150,15 +150,16 @@ static bool is_connections_key(const struct receive *r)
 
 /*
  * Looks for the key among the allowed signers. It has to be valid when the pusher says he signed,
- * as ssh-keygen has it, and also now: the nonce says that it is the same time, and else whoever has
- * got hold of a key that is no longer valid would merely have to lie about the date.
+ * and also now: the nonce says that it is the same time, and else whoever has got hold of a key
+ * that is no longer valid would merely have to lie about the date. The verdicts are ssh-keygen's as
+ * git asks it: a key is unknown outside its time, and bad for a purpose that is not its own.
  */
 static void find_signer(struct receive *r)
 {
 	struct receive_cert *cert = &r->cert;
 	const struct ph_config_list *list = &r->config.allowed_signers;
 	uint64_t then = signed_at(cert), now = r->session.wall_s;
-	bool known = false;
+	bool known = false, purpose = false;
 
 	for (uint32_t i = 0; i < list->count; i++) {
 		struct ph_signer signer;
@@ -169,15 +170,19 @@ static void find_signer(struct receive *r)
 		    !ph_signer_is(&signer, cert->sig.key, cert->sig.key_len))
 			continue;
 		known = true;
-		if (!ph_signer_may(&signer, NAME_SPACE, then) ||
-		    !ph_signer_may(&signer, NAME_SPACE, now))
+		if (!ph_signer_valid(&signer, then) || !ph_signer_valid(&signer, now))
+			continue;
+		purpose = purpose || !ph_signer_may(&signer, NAME_SPACE);
+		if (!ph_signer_may(&signer, NAME_SPACE))
 			continue;
 		ph_signer_name(&signer, &name, &len);
 		set_signer(cert, name, len);
 		return;
 	}
-	if (known)
-		doubt(cert, 'B', "its key may not sign pushes now (gpg.ssh.allowedSigners)");
+	if (purpose)
+		doubt(cert, 'B', "its key may not sign pushes (gpg.ssh.allowedSigners)");
+	else if (known)
+		doubt(cert, 'U', "its key is not valid at this time (gpg.ssh.allowedSigners)");
 	else
 		doubt(cert, 'U', "its key is none of gpg.ssh.allowedSigners");
 }
@@ -336,6 +341,9 @@ static enum ph_step judge(struct receive *r, uint32_t *budget)
 	log_verdict(r);
 	cert->at = 0;
 	cert->stage = CERT_STORE;
+	/* It is to be kept under its id, and its text is the client's choice. */
+	if (ph_hash_attacked(&cert->object))
+		return refuse(r, ph_status_text(PH_ERR_COLLISION), "in the push certificate");
 	r->policy.push.certificate = &cert->says;
 	if (!options_agree(r))
 		return refuse(r, "inconsistent push options", NULL);

@@ -355,7 +355,7 @@ static bool may(const char *options, uint64_t time)
 	ph_test_buf_print(&line, "a@b %s " KEY, options);
 	ph_test_buf_append(&line, "", 1);
 	signer = signer_of((char *)line.data);
-	answer = ph_signer_may(&signer, "git", time);
+	answer = ph_signer_may(&signer, "git") && ph_signer_valid(&signer, time);
 	ph_test_buf_release(&line);
 	return answer;
 }

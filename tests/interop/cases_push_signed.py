@@ -103,8 +103,8 @@ def required_certificates(world):
     r = world.git("push", server.url("app"), "main:x", cwd=source, ok=False)
     check(r.code and "only signed pushes are taken here" in r.errtext and "push certificate required" in r.errtext,
           r.errtext)
-    for key, why in (("bad", "none of gpg.ssh.allowedSigners"), ("late", "may not sign pushes now"),
-                     ("other-use", "may not sign pushes now")):
+    for key, why in (("bad", "none of gpg.ssh.allowedSigners"), ("late", "not valid at this time"),
+                     ("other-use", "may not sign pushes (gpg.ssh.allowedSigners)")):
         r = signed_push(world, server, "app", source, "main:x", key=key, ok=False)
         check(r.code and why in r.errtext and "push certificate not accepted" in r.errtext, r.errtext)
     equal(world.git("ls-remote", server.url("app"), cwd=source).text, before, "refs after refusals")
@@ -183,4 +183,85 @@ def signer_settings(world):
     server.stop()
 
 
-CASES = (signed_pushes, required_certificates, bound_certificates, signer_settings)
+def git_verdict(world, bare):
+    """What stock git's receive-pack told its hook of the last certificate, in our words."""
+    with open(bare + "/verdict") as f:
+        status, nonce, key, signer = f.read().split("|")
+    # Git's hook is told G of a good signature by anybody; %G? calls it U.
+    if status == "G" and not signer:
+        status = "U"
+    return status, nonce, key or "none", signer or "none"
+
+
+def signed_as_git(world):
+    """The same keys, signers and revocations here and in stock git's receive-pack: the same verdicts."""
+    server = world.serve("store.img")
+    source = pushed(world, server, "app")
+    bare = world.path("bare.git")
+    world.git("clone", "-q", "--bare", source, bare)
+    hook = bare + "/hooks/pre-receive"
+    world.write(hook, "#!/bin/sh\nprintf '%s|%s|%s|%s' \"$GIT_PUSH_CERT_STATUS\" \"$GIT_PUSH_CERT_NONCE_STATUS\" "
+                "\"$GIT_PUSH_CERT_KEY\" \"$GIT_PUSH_CERT_SIGNER\" >verdict\n")
+    subprocess.run(["chmod", "+x", hook], check=True)
+    configure(world, server, "app", "receive.certNonceSeed", "a seed")
+    options = {"plain": "", "many": "", "late": 'valid-before="20200101"', "early": 'valid-after="20990101"',
+               "files": 'namespaces="file"', "any": 'namespaces="f*,g?t"', "not": 'namespaces="*,!git"',
+               "gone": "", "valid": 'valid-after="20200101",valid-before="20990101Z",namespaces="git"'}
+    lines = []
+    for name, option in options.items():
+        principals = "a@b,c@d" if name == "many" else name + "@example.org"
+        world.key(name, KINDS[len(lines) % 3])
+        allow(world, server, "app", name, principals, option)
+        lines.append(" ".join(w for w in (principals, option, *world.public(name).split()[:2]) if w))
+    configure(world, server, "app", "--add", "gpg.ssh.revokedKeys", " ".join(world.public("gone").split()[:2]))
+    for key, value in (("receive.certNonceSeed", "a seed"),
+                       ("gpg.ssh.allowedSignersFile", world.write("allowed", "\n".join(lines) + "\n")),
+                       ("gpg.ssh.revocationFile", world.write("revoked", world.public("gone")))):
+        world.git("config", key, value, cwd=bare)
+    for name in (*options, "unknown"):
+        world.key(name)
+        signed_push(world, server, "app", source, "main:by-" + name, key=name)
+        world.git("-c", "gpg.format=ssh", "-c", "user.signingKey=" + world.key(name), "push", "-q", "--signed",
+                  bare, "main:by-" + name, cwd=source)
+        git, ours = git_verdict(world, bare), certificate(server)
+        if git[0] == "B":
+            # ssh-keygen says nothing about a signature that it does not believe.
+            ours = (*ours[:2], *git[2:])
+        if name == "gone":
+            # Git 2.39 misspells gpg.ssh.revocationFile to itself, and never reads it.
+            check(ours[0] == "B" and git[0] in "BG", "verdicts on a revoked key: %r, %r" % (ours, git))
+        else:
+            equal(ours, git, "verdict on " + name)
+    server.stop()
+
+
+def signed_options(world):
+    """Push options are signed along; without a word of them, and with others, the push is refused."""
+    server = world.serve("store.img")
+    source = pushed(world, server, "app")
+    configure(world, server, "app", "packhorse.requireCert", "true")
+    configure(world, server, "app", "receive.advertisePushOptions", "true")
+    allow(world, server, "app", "id")
+    signed_push(world, server, "app", source, "main:x", more=("-o", "a=b", "-o", "two words"))
+    equal(certificate(server)[:2], ("G", "OK"), "verdict")
+    signed_push(world, server, "app", source, "main:y")
+    # A program between git and ssh that changes an option on its way, in the lines behind the commands.
+    ssh = world.write("change.py", """import subprocess, sys, threading
+server = subprocess.Popen(["ssh", *sys.argv[1:]], stdin=subprocess.PIPE)
+data = sys.stdin.buffer.raw.read(65536)
+while data:
+    server.stdin.write(data.replace(b"0007a=b", b"0007a=c"))
+    server.stdin.flush()
+    data = sys.stdin.buffer.raw.read(65536)
+server.stdin.close()
+sys.exit(server.wait())
+""")
+    env = world.env()
+    env["GIT_SSH_COMMAND"] = env["GIT_SSH_COMMAND"].replace("ssh ", "python3 %s " % ssh, 1)
+    r = world.run(["git", "-c", "gpg.format=ssh", "-c", "user.signingKey=" + world.key("id"), "push", "--signed",
+                   "-o", "a=b", server.url("app"), "main:z"], cwd=source, env=env, ok=False)
+    check(r.code and "inconsistent push options" in r.errtext, r.errtext)
+    server.stop()
+
+
+CASES = (signed_as_git, signed_options, signed_pushes, required_certificates, bound_certificates, signer_settings)

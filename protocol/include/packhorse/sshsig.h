@@ -87,8 +87,10 @@ PH_API enum ph_status ph_key_line_check(const char *line, const char **why);
 PH_API bool ph_key_line_is(const char *line, const uint8_t *key, size_t key_len);
 /* Whether the line is of this key. */
 PH_API bool ph_signer_is(const struct ph_signer *signer, const uint8_t *key, size_t key_len);
-/* Whether it may sign in this name space at this time; one with times does not at time 0. */
-PH_API bool ph_signer_may(const struct ph_signer *signer, const char *name_space, uint64_t time);
+/* Whether it may sign in this name space. */
+PH_API bool ph_signer_may(const struct ph_signer *signer, const char *name_space);
+/* Whether it may sign at this time; one with times does not at time 0. */
+PH_API bool ph_signer_valid(const struct ph_signer *signer, uint64_t time);
 /* The name to call it by: the first principal that is not negated; "" when there is none. */
 PH_API void ph_signer_name(const struct ph_signer *signer, const char **name, size_t *len);
 
