@@ -169,25 +169,20 @@ static void set_tree_depth(struct ph_config *config, const struct ph__config_key
 	set_filter(config, PH_FILTER_TREE, true);
 }
 
-/* What is about signed pushes. */
-static void apply_cert(struct ph_config *config, enum ph__config_type type, const char *value)
+static void set_filter_allowed(struct ph_config *config, const char *key, const char *value)
 {
-	if (type == PH__CONFIG_NONCE_SEED)
-		config->cert_nonce_seed = *value ? value : NULL;
-	else if (type == PH__CONFIG_CERT_KEY)
-		config->cert_key_connection = strcmp(value, "connection") == 0;
-	else if (type == PH__CONFIG_SIGNER)
-		add_item(&config->allowed_signers, value);
-	else if (type == PH__CONFIG_REVOKED)
-		add_item(&config->revoked_keys, value);
+	size_t len = 0;
+	const char *sub = ph__config_subsection(key, &len);
+	bool truth = false;
+
+	ph__config_bool(value, &truth);
+	set_filter(config, ph__config_filter(sub, len), truth);
 }
 
 static void apply(struct ph_config *config, char *key, char *value)
 {
 	const struct ph__config_key *known = ph__config_find(key);
-	const char *sub, *why;
-	bool truth = false;
-	size_t len;
+	const char *why;
 
 	if (!known || ph_config_check(key, value, &why) != PH_OK)
 		return;
@@ -208,6 +203,9 @@ static void apply(struct ph_config *config, char *key, char *value)
 	case PH__CONFIG_DENY_UNUSED:
 	case PH__CONFIG_BOOL_UNUSED:
 	case PH__CONFIG_NUMBER_UNUSED:
+	case PH__CONFIG_NONCE_SLOP:
+	case PH__CONFIG_SIGNERS_FILE:
+	case PH__CONFIG_REVOKED_FILE:
 		break;
 	case PH__CONFIG_TREE_DEPTH:
 		set_tree_depth(config, known, value);
@@ -215,12 +213,8 @@ static void apply(struct ph_config *config, char *key, char *value)
 	case PH__CONFIG_FSCK:
 		set_fsck(config, known, value);
 		break;
-	case PH__CONFIG_FSCK_ID:
-		/* It was checked, so it cannot fail. */
+	case PH__CONFIG_FSCK_ID: /* it was checked, so it cannot fail */
 		(void)ph_fsck_rules_set(&config->fsck, strrchr(key, '.') + 1, value);
-		break;
-	case PH__CONFIG_FSCK_SKIPS:
-		add_item(&config->fsck_skips, value);
 		break;
 	case PH__CONFIG_UNBORN:
 		set_unborn(config, value);
@@ -229,28 +223,23 @@ static void apply(struct ph_config *config, char *key, char *value)
 		add_hidden(config, known->field, value);
 		break;
 	case PH__CONFIG_REFS:
-		trim(value);
-		add_item(list_at(config, known->field), value);
-		break;
 	case PH__CONFIG_PATHS:
-		add_item(list_at(config, known->field), value);
-		break;
+	case PH__CONFIG_FSCK_SKIPS:
 	case PH__CONFIG_PACKFILE_URI:
-		add_item(&config->blob_packfile_uris, value);
-		break;
-	case PH__CONFIG_FILTER_ALLOW:
-		sub = ph__config_subsection(key, &len);
-		ph__config_bool(value, &truth);
-		set_filter(config, ph__config_filter(sub, len), truth);
-		break;
-	case PH__CONFIG_NONCE_SEED:
-	case PH__CONFIG_NONCE_SLOP:
-	case PH__CONFIG_CERT_KEY:
 	case PH__CONFIG_SIGNER:
 	case PH__CONFIG_REVOKED:
-	case PH__CONFIG_SIGNERS_FILE:
-	case PH__CONFIG_REVOKED_FILE:
-		apply_cert(config, known->type, value);
+		if (known->type == PH__CONFIG_REFS)
+			trim(value);
+		add_item(list_at(config, known->field), value);
+		break;
+	case PH__CONFIG_FILTER_ALLOW:
+		set_filter_allowed(config, key, value);
+		break;
+	case PH__CONFIG_NONCE_SEED:
+		config->cert_nonce_seed = *value ? value : NULL;
+		break;
+	case PH__CONFIG_CERT_KEY:
+		config->cert_key_connection = strcmp(value, "connection") == 0;
 		break;
 	case PH__CONFIG_BUNDLE_VERSION:
 	case PH__CONFIG_BUNDLE_MODE:

@@ -245,6 +245,7 @@ static const char *read_first(struct said *said, const char *line)
 	if (line[verb] != ' ' || verb >= sizeof(said->verb))
 		return strchr(line, '\n');
 	memcpy(said->verb, line, verb);
+	said->verb[verb] = 0;
 	said->time = strtoull(line + verb + 1, &end, 10);
 	if (end && *end == ' ')
 		copy_line(said->who, sizeof(said->who), end + 1);

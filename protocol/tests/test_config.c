@@ -469,6 +469,49 @@ static void test_no_memory(void **state)
 	assert_int_equal(fix->config.hide_upload.count, 2);
 }
 
+static void test_paths(void **state)
+{
+	struct fixture *fix = *state;
+	static const char text[] =
+	        "packhorse.allowedpaths=/docs/\npackhorse.allowedpaths=*.md\n"
+	        "packhorse.allowedpaths=src/*/tests\npackhorse.allowedpaths=!old\n"
+	        "packhorse.allowedpaths=a/**/z\n";
+	static const struct {
+		const char *path;
+		bool matches;
+	} cases[] = {
+	        {"docs", true},           {"docs/a/b", true},    {"docs-a", false},
+	        {"x/docs/a", false},      {"README.md", true},   {"a/b/README.md", true},
+	        {"README.md/x", true},    {"README.mdx", false}, {"src/a/tests/x", true},
+	        {"src/a/b/tests", false}, {"src/tests", false},  {"docs/old/x", false},
+	        {"docs/older", true},     {"old", false},        {"a/z", true},
+	        {"a/b/c/z/d", true},      {"b/a/z", false},      {"", false},
+	};
+	const struct ph_config_list *list = &load(fix, NULL, text)->allowed_paths;
+	uint64_t cost = 0;
+
+	assert_int_equal(list->count, 5);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		if (ph_config_path(list, cases[i].path, &cost) != cases[i].matches)
+			fail_msg("%s", cases[i].path);
+	assert_true(cost > 0);
+}
+
+/* The disk's reserve is the server's, whatever a repository says. */
+static void test_of_server(void **state)
+{
+	struct fixture *fix = *state;
+	const struct ph_config *config =
+	        load(fix, "packhorse.diskreserve=7\npackhorse.maxobjectsize=5\n",
+	             "packhorse.diskreserve=0\npackhorse.maxobjectsize=6k\n");
+
+	assert_int_equal(config->disk_reserve_bytes, 7);
+	assert_int_equal(config->max_object_bytes, 6144);
+	assert_true(ph_config_of_server("packhorse.diskReserve"));
+	assert_false(ph_config_of_server("packhorse.maxObjectSize"));
+	assert_false(ph_config_of_server("no.key"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -480,6 +523,8 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_filters, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_hidden, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_paths, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_of_server, setup, teardown),
 	        cmocka_unit_test(test_keys),
 	        cmocka_unit_test(test_check),
 	        cmocka_unit_test_setup_teardown(test_large, setup, teardown),

@@ -16,9 +16,9 @@
  * the connection; "options" and how many push options came, if any did; "certificate", if there is
  * one: its blob, its status (policy.h), that of its nonce, the fingerprint of its key and its
  * signer, "-" for what is not known. Then the old value, the new value and the name of each ref.
- * The store chains the records (store.h). Many refs make several records, very many end in a line "and N more". A record that
- * begins with "refused" takes back lines of earlier ones of the same commit: a ref that moved just
- * before it.
+ * The store chains the records (store.h). Many refs make several records, very many end in a line
+ * "and N more". A record that begins with "refused" takes back lines of earlier ones of the same
+ * commit: a ref that moved just before it.
  */
 #ifndef PACKHORSE_RECEIVE_PACK_H
 #define PACKHORSE_RECEIVE_PACK_H
