@@ -6,14 +6,12 @@
 #include "receive_int.h"
 
 #include <assert.h>
-#include <packhorse/hash.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 /* One record, as the store takes it. */
 #define RECORD_BYTES_MAX 4096u
 #define IDENTITY_BYTES_MAX 256u
-#define FINGERPRINT_DIGITS 43u
 /* Records of one push: some thousands of refs. One that moves more tells how many more, or a few of
  * them would push everything else out of what the store keeps. */
 #define RECORDS_MAX 128u
@@ -50,28 +48,12 @@ static const char *clean(char *out, size_t bytes, const char *text)
 	return at ? out : "-";
 }
 
-/* A public key as ssh-keygen -l shows it: SHA-256 in base64 without padding. */
 static void put_key(struct record *record, const uint8_t *key, size_t len)
 {
-	static const char digits[] =
-	        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	struct ph_hash hash;
-	struct ph_oid oid;
-	char text[FINGERPRINT_DIGITS + 1];
+	char text[PH_FINGERPRINT_BYTES];
 
-	ph_hash_init(&hash, PH_HASH_SHA256);
-	ph_hash_update(&hash, key, len);
-	ph_hash_final(&hash, &oid);
-	for (unsigned i = 0; i < FINGERPRINT_DIGITS; i++) {
-		unsigned bit = 6 * i, byte = bit / 8, shift = bit % 8;
-		unsigned pair = (unsigned)oid.bytes[byte] << 8;
-
-		if (byte + 1 < ph_hash_bytes(PH_HASH_SHA256))
-			pair |= oid.bytes[byte + 1];
-		text[i] = digits[pair >> (10 - shift) & 63];
-	}
-	text[FINGERPRINT_DIGITS] = 0;
-	put(record, "key SHA256:%s\n", text);
+	ph_key_fingerprint(text, key, len);
+	put(record, "key %s\n", text);
 }
 
 static void put_certificate(const struct receive *r, struct record *record,
