@@ -122,7 +122,8 @@ static enum ph_status parse_key(const char *at, const char **key, size_t *key_le
 		return wrong(why,
 		             "it has no key of a type that is known here, such as ssh-ed25519");
 	*key = skip_blanks(type + type_len);
-	*key_len = strcspn(*key, " \t");
+	/* An end of line is none of the key's: it is decoded piece by piece. */
+	*key_len = strcspn(*key, " \t\r\n");
 	if (!is_key_of(type, type_len, *key, *key_len))
 		return wrong(why, "its key is not the base64 of a key of its type");
 	return PH_OK;
