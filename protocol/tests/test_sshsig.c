@@ -312,8 +312,7 @@ static void test_signers(void **state)
 	        "a@b no-such-option " KEY,
 	        "a@b =\"x\" " KEY,
 	        "\"a@b " KEY,
-	        "a@b ssh-ed25519 "
-	        "AAAAC3NzaC1lZDI1NTE5AAAA\rIJyUeFjtcq2uWZpTa1csKQvS2VO6GByG/a97z3GQNj5L",
+	        "a@b ssh-ed25519 AAAAC3Nza\rC1lZDI1NTE5AAAAIJyU",
 	};
 
 	(void)state;
