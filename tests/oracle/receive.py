@@ -52,7 +52,8 @@ DIFFERENCES = {
     "unsure": "deleting with no old value, or one that git has not, deletes whatever is there in git; we refuse",
     "current": "the branch of HEAD is not deleted by the name of a symref, either; git does that",
     "control bytes": "what is refused for its control bytes is told without them",
-    "aliases": "git says ok to symrefs whose ref it could not change, and to a third command for one ref by two names",
+    "aliases": "git says ok to symrefs whose ref it could not change, and to a third command for one ref by two names, "
+               "and minds a command for that ref that has failed already",
     "behind": "what comes behind a pack is no matter to us; git's index-pack minds it, its unpack-objects does not",
     "circles": "deltas in a circle, of objects that the server has, too, are not always refused, and not always the "
                "same by both",
@@ -479,6 +480,13 @@ class Round:
                 self.use("atomic")
                 meant = True
             elif my == "deletion of the current branch prohibited" and not their:
+                self.use("current")
+                meant = True
+            elif not my and their == "inconsistent aliased update" and name in self.random.symrefs:
+                self.use("aliases")
+                meant = True
+            elif my == "refname conflict" and not their and "deletion of the current branch prohibited" in [
+                    error for _, error in mine]:
                 self.use("current")
                 meant = True
             elif not their and name in self.random.symrefs or "alias" in push.kind and name == "refs/heads/main":
