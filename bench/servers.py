@@ -6,6 +6,7 @@ As a program, servers.py PID samples the memory of a process tree until its stan
 the highest value: so that the sampling does not hold up a client in the same interpreter."""
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -47,6 +48,13 @@ def cpu_s(pid):
     return sum(int(x) for x in fields[11:15]) / TICK
 
 
+def free_port():
+    """A port that nobody listens at: two benches may run at once."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
 class Watch:
     """A server's highest private anonymous memory, its CPU time, and wall time, while a block runs."""
 
@@ -59,7 +67,7 @@ class Watch:
             self.sampler = subprocess.Popen([sys.executable, "-ES", os.path.abspath(__file__), str(self.pid)],
                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             self.sampler.stdout.readline()
-        self.cpu = cpu_s(self.pid)
+        self.cpu = self.cpu_before = cpu_s(self.pid)
         self.start = time.monotonic()
         return self
 
@@ -74,13 +82,13 @@ class Watch:
 class Peer:
     """Stock sshd and git."""
 
-    def __init__(self, world, port=22229):
+    def __init__(self, world, port=None):
         self.top = world.path("peer")
         os.makedirs(self.top)
         os.makedirs("/run/sshd", exist_ok=True)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.top + "/host"], check=True)
         shutil.copy(world.key("id") + ".pub", self.top + "/authorized_keys")
-        self.host, self.port, self.user = "127.0.0.1", port, "root"
+        self.host, self.port, self.user = "127.0.0.1", port or free_port(), "root"
         # An empty home: the shell's start-up files of who runs this are no part of the peer.
         os.makedirs(self.top + "/home")
         with open(self.top + "/config", "w") as f:
