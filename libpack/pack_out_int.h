@@ -8,6 +8,7 @@
 
 #include <packhorse/hash.h>
 #include <packhorse/inflate.h>
+#include <packhorse/large.h>
 #include <packhorse/pack_out.h>
 
 #include "entry_int.h"
@@ -95,7 +96,10 @@ struct ph_pack_out {
 	struct ph_reader *reader;   /* NULL until an object must be encoded again */
 	struct ph_deflate *deflate; /* the same */
 	struct ph_object object;
-	size_t object_pos;
+	struct ph_large *large; /* the object, when it is too large to be read whole */
+	const uint8_t *part;    /* of it, or all of object */
+	size_t part_pos, part_len;
+	bool last_part;
 };
 
 /* Bytes that were given out: made, and hashed unless the trailer is known. */
