@@ -45,11 +45,10 @@ import raw_push
 from harness import Failed, World, check, equal
 from pushes import MIB, Chain, Everything, Pair, large_blob
 from raw_fetch import Question, Room
-from servers import CIPHER, Peer, Watch, cpu_s
+from servers import CIPHER, STRACE, Peer, Watch, cpu_s, flushes
 
 ROWS = ("everything", "small", "fifty", "blob", "pair", "refs")
 PUSHERS, EACH = 50, 10
-SYNCS = "fsync,fdatasync,sync_file_range,syncfs,sync,msync"
 # What hashing and inflating a GB of objects takes at least on two cores: (wall s, cpu s).
 FLOORS = {"avx512f": (1.9 / 8.27, 3.7 / 8.27), "sha_ni": (2.9 / 8.27, 5.8 / 8.27)}
 # (row, figure, server of ours, peer, how much less or more it should be at least)
@@ -70,7 +69,7 @@ class Target:
         self.ours = not isinstance(server, Peer)
         self.programs = programs or {"push": "git-receive-pack", "fetch": "git-upload-pack"}
         self.user = getattr(server, "user", "git")
-        self.pid = server.process.pid
+        self.pid = server.process.pid if self.ours else server.pid
 
     def ssh(self, *more):
         return ["ssh", "-F", self.bench.world.ssh_config("id"), "-o", CIPHER[0], "-o", "SendEnv=GIT_PROTOCOL", *more,
@@ -78,8 +77,8 @@ class Target:
 
     def master(self, name):
         """Options of a connection that lasts."""
-        return ["-o", "ControlMaster=auto", "-o", "ControlPersist=yes",
-                "-o", "ControlPath=%s" % self.bench.world.path("c-%s-%s" % (self.name, name))]
+        path = self.bench.world.path("c-%d-%s" % (self.server.port, name))
+        return ["-o", "ControlMaster=auto", "-o", "ControlPersist=yes", "-o", "ControlPath=" + path]
 
     def connect(self, name):
         command = "repo list" if self.ours else "true"
@@ -128,32 +127,33 @@ def written_mb(pid):
 
 
 class Cost(Watch):
-    """A Watch with what is written; counting: also flushes."""
+    """A Watch with what is written; counting: also memory and flushes."""
 
     def __init__(self, target, counting):
         super().__init__(target.pid, counting)
-        self.target, self.counting = target, counting
+        self.target, self.counting, self.flushes = target, counting, None
+        self.counts = counting and shutil.which("strace")
 
     def __enter__(self):
-        if self.counting and shutil.which("strace"):
-            self.trace = tempfile.NamedTemporaryFile(dir=self.target.bench.world.top)
-            self.strace = subprocess.Popen(["strace", "-f", "-e", "signal=none", "-e", "trace=" + SYNCS,
-                                            "-o", self.trace.name, "-p", str(self.pid)], stderr=subprocess.PIPE)
+        if self.counts and self.target.ours:
+            self.trace = self.target.bench.world.path("trace")
+            self.strace = subprocess.Popen([*STRACE, "-o", self.trace, "-p", str(self.pid)], stderr=subprocess.PIPE)
             self.strace.stderr.readline()
+        elif self.counts:
+            self.trace, self.before = self.target.server.trace, flushes(self.target.server.trace)
         self.written = self.written_before = written_mb(self.pid)
         return super().__enter__()
 
     def __exit__(self, *error):
         super().__exit__(*error)
         self.written = written_mb(self.pid) - self.written
-        self.flushes = None
-        if self.counting and shutil.which("strace"):
+        if self.counts and self.target.ours:
             self.strace.send_signal(signal.SIGINT)
             self.strace.wait()
             self.strace.stderr.close()
-            with open(self.trace.name) as f:
-                self.flushes = sum("sync" in line.partition("(")[0] and "resumed" not in line for line in f)
-            self.trace.close()
+            self.flushes = flushes(self.trace)
+        elif self.counts:
+            self.flushes = flushes(self.trace) - self.before
 
     def figures(self, per=1):
         if not self.counting:
@@ -172,12 +172,14 @@ class Bench:
         self.targets = [Target(self, "ours", self.server)]
         if self.knows("receive.fsckObjects"):
             self.targets.append(Target(self, "ours-nofsck", self.server, (("receive.fsckObjects", "false"),)))
-        self.peer = None if args.only_ours else Peer(world)
-        if self.peer:
-            self.targets += [Target(self, "git", self.peer),
-                             Target(self, "git-fsync", self.peer, (("core.fsync", "all"),))]
-        if self.peer and args.others:
-            self.targets += self.other_targets()
+        self.counted = list(self.targets)
+        self.peers = [] if args.only_ours else [Peer(world)]
+        if self.peers:
+            self.targets += self.peer_targets(self.peers[0])
+        if self.peers and shutil.which("strace"):
+            self.peers.append(Peer(world, traced=True))
+        if self.peers:
+            self.counted += self.peer_targets(self.peers[-1])
 
     def knows(self, key):
         self.world.ssh(self.server, "repo", "create", "keys")
@@ -185,13 +187,13 @@ class Bench:
         self.world.ssh(self.server, "repo", "delete", "keys")
         return known
 
-    def other_targets(self):
-        out = []
-        if shutil.which("jgit"):
-            out.append(Target(self, "jgit", self.peer, (), {"push": "jgit receive-pack", "fetch": "jgit upload-pack"}))
-        if importlib.util.find_spec("dulwich"):
+    def peer_targets(self, peer):
+        out = [Target(self, "git", peer), Target(self, "git-fsync", peer, (("core.fsync", "all"),))]
+        if self.args.others and shutil.which("jgit"):
+            out.append(Target(self, "jgit", peer, (), {"push": "jgit receive-pack", "fetch": "jgit upload-pack"}))
+        if self.args.others and importlib.util.find_spec("dulwich"):
             serve = "%s %s/dulwich_serve.py" % (sys.executable, here)
-            out.append(Target(self, "dulwich", self.peer, (), {"push": serve + " --receive", "fetch": serve}))
+            out.append(Target(self, "dulwich", peer, (), {"push": serve + " --receive", "fetch": serve}))
         return out
 
     def count(self, n, least=1):
@@ -242,7 +244,7 @@ class Bench:
     def each_run(self, row, work):
         """work(target, repo, counting) for all servers in turn: first a run for memory and flushes."""
         for turn in range(self.args.rounds + 1):
-            for target in self.targets:
+            for target in self.targets if turn else self.counted:
                 self.number += 1
                 repo = "r%d" % self.number
                 target.create(repo)
@@ -514,8 +516,8 @@ def main():
         try:
             bench.run()
         finally:
-            if bench.peer:
-                bench.peer.stop()
+            for peer in bench.peers:
+                peer.stop()
             bench.print()
     print("%d s in all, %d rounds, scale %g" % (time.monotonic() - start, args.rounds, args.scale))
 

@@ -6,6 +6,7 @@ As a program, servers.py PID samples the memory of a process tree until its stan
 the highest value: so that the sampling does not hold up a client in the same interpreter."""
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -79,11 +80,22 @@ class Watch:
         self.cpu = cpu_s(self.pid) - self.cpu
 
 
-class Peer:
-    """Stock sshd and git."""
+SYNCS = "fsync,fdatasync,sync_file_range,syncfs,sync,msync"
+STRACE = ["strace", "-f", "-e", "signal=none", "-e", "trace=" + SYNCS]
 
-    def __init__(self, world, port=None):
-        self.top = world.path("peer")
+
+def flushes(path):
+    """In what strace wrote."""
+    with open(path) as f:
+        return sum("sync" in line.partition("(")[0] and "resumed" not in line for line in f)
+
+
+class Peer:
+    """Stock sshd and git; traced: below an strace that writes its flushes to self.trace."""
+
+    def __init__(self, world, port=None, traced=False):
+        self.top = world.path("peer-traced" if traced else "peer")
+        self.trace = self.top + "/trace" if traced else None
         os.makedirs(self.top)
         os.makedirs("/run/sshd", exist_ok=True)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.top + "/host"], check=True)
@@ -96,8 +108,11 @@ class Peer:
             f.write("Port %d\nListenAddress 127.0.0.1\nHostKey %s/host\nPidFile none\nUsePAM no\n"
                     "AuthorizedKeysFile %s/authorized_keys\nStrictModes no\nAcceptEnv GIT_PROTOCOL\n"
                     "MaxStartups 500\nMaxSessions 500\nUseDNS no\n" % (self.port, self.top, self.top))
-        self.process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-f", self.top + "/config"])
+        # Other calls run at full speed.
+        trace = [*STRACE, "--seccomp-bpf", "-o", self.trace] if traced else []
+        self.process = subprocess.Popen([*trace, "/usr/sbin/sshd", "-D", "-f", self.top + "/config"])
         time.sleep(0.5)
+        self.pid = tree(self.process.pid)[1] if traced else self.process.pid
 
     def create(self, name, *config):
         """A bare repository; it is served as it was pushed, so git's own maintenance stays out."""
@@ -115,7 +130,8 @@ class Peer:
         return "ssh://root@127.0.0.1:%d%s" % (self.port, self.path(name))
 
     def stop(self):
-        self.process.terminate()
+        # strace ends with what it traces.
+        os.kill(self.pid, signal.SIGTERM)
         self.process.wait()
 
 
