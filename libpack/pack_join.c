@@ -95,8 +95,7 @@ void ph_pack_join_free(struct ph_pack_join *join)
 	if (!join)
 		return;
 	alloc = join->options.alloc;
-	if (join->object.hold)
-		ph_object_release(join->reader, &join->object);
+	ph__again_close(&join->again);
 	ph_reader_free(join->reader);
 	ph_deflate_free(join->deflate);
 	for (uint32_t i = 0; join->packs && i < join->options.count; i++)

@@ -65,9 +65,7 @@ void ph_pack_out_free(struct ph_pack_out *out)
 	if (!out)
 		return;
 	alloc = out->options.alloc;
-	if (out->object.hold)
-		ph_object_release(out->reader, &out->object);
-	ph_large_free(out->large);
+	ph__again_close(&out->again);
 	ph_reader_free(out->reader);
 	ph_deflate_free(out->deflate);
 	ph_mem_free(alloc, out->window);

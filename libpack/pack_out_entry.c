@@ -96,26 +96,6 @@ static enum ph_status open_full(struct ph_pack_out *out)
 	return PH_ERR_NOT_FOUND;
 }
 
-/*
- * What is small enough to stay in memory while deltas are applied is read whole, anything larger in
- * parts; so are small objects with large bases. Chains of more links than that can do are read
- * whole again, which may fail for want of memory.
- */
-static enum ph_status read_again(struct ph_pack_out *out, struct ph_loc loc)
-{
-	const struct ph_pack_out_options *options = &out->options;
-	enum ph_status status = ph_reader_read(
-	        out->reader, loc, options->limits->delta_resident_bytes_max, &out->object);
-
-	if (status == PH_ERR_LIMIT)
-		status = ph_large_open(&out->large, out->reader, loc, options->alloc,
-		                       options->limits);
-	if (status == PH_ERR_LIMIT)
-		status = ph_reader_read(out->reader, loc, options->limits->object_bytes_max,
-		                        &out->object);
-	return status;
-}
-
 static enum ph_status open_again(struct ph_pack_out *out, uint32_t *budget)
 {
 	const struct ph_pack_out_options *options = &out->options;
@@ -127,26 +107,18 @@ static enum ph_status open_again(struct ph_pack_out *out, uint32_t *budget)
 		                       options->limits);
 	if (status == PH_OK && !out->deflate)
 		status = ph_deflate_new(&out->deflate, options->alloc, PH__OUT_DEFLATE_LEVEL);
+	if (status == PH_OK)
+		status = ph__again_open(&out->again, out->reader, loc, options->alloc,
+		                        options->limits, options->limits->object_bytes_max,
+		                        out->deflate);
 	if (status != PH_OK)
 		return status;
-	assert(!out->object.hold && !out->large);
-	status = read_again(out, loc);
-	if (status != PH_OK)
-		return status;
-	ph_deflate_start(out->deflate);
-	out->part_pos = out->part_len = 0;
-	out->last_part = false;
+	ph_budget_spend_bytes(budget, ph__again_read(&out->again));
+	/* Its parts go through the window, where no stored bytes are needed meanwhile. */
+	out->window_len = 0;
+	out->head_len = ph__entry_header_write(out->head, ph__again_type(&out->again),
+	                                       ph__again_size(&out->again));
 	out->after_head = PH__OUT_DEFLATE;
-	if (out->large) {
-		out->head_len = ph__entry_header_write(out->head, ph_large_type(out->large),
-		                                       ph_large_size(out->large));
-		return PH_OK;
-	}
-	ph_budget_spend_bytes(budget, out->object.size);
-	out->part = out->object.data;
-	out->part_len = (size_t)out->object.size;
-	out->last_part = true;
-	out->head_len = ph__entry_header_write(out->head, out->object.type, out->object.size);
 	return PH_OK;
 }
 
@@ -242,46 +214,17 @@ enum ph_status ph__out_entry_copy(struct ph_pack_out *out, struct ph__out_buf *b
 	return PH_OK;
 }
 
-/* The next part of a large object, in the window: no stored bytes are needed from there now. */
-static enum ph_status next_part(struct ph_pack_out *out, uint32_t *budget)
-{
-	enum ph_status status;
-
-	assert(out->window && !out->last_part);
-	out->window_len = 0;
-	out->part = out->window;
-	out->part_pos = out->part_len = 0;
-	status = ph_large_read(out->large, out->window, PH__OUT_WINDOW_BYTES, &out->part_len,
-	                       budget);
-	out->last_part = status == PH_END;
-	return status == PH_END ? PH_OK : status;
-}
-
 enum ph_status ph__out_entry_deflate(struct ph_pack_out *out, struct ph__out_buf *buf,
                                      uint32_t *budget)
 {
-	size_t start, end, used = 0;
-	bool last;
-	enum ph_status status = PH_OK;
+	size_t used = 0;
+	enum ph_status status =
+	        ph__again_step(&out->again, out->deflate, out->window, PH__OUT_WINDOW_BYTES,
+	                       buf->data + buf->used, buf->len - buf->used, &used, budget);
 
-	if (out->part_pos == out->part_len && !out->last_part)
-		status = next_part(out, budget);
-	if (status != PH_OK || (out->part_len == 0 && !out->last_part))
-		return status;
-	start = out->part_pos;
-	end = out->part_len - start > PH__OUT_STEP_BYTES ? start + PH__OUT_STEP_BYTES
-	                                                 : out->part_len;
-	last = out->last_part && end == out->part_len;
-	status = ph_deflate_step(out->deflate, out->part, &out->part_pos, end,
-	                         buf->data + buf->used, &used, buf->len - buf->used, last);
-	ph_budget_spend_bytes(budget, out->part_pos - start);
 	ph__out_gave(out, buf, used, budget);
-	if (status == PH_END) {
-		ph_object_release(out->reader, &out->object);
-		ph_large_free(out->large);
-		out->large = NULL;
-		entry_written(out);
-		return PH_OK;
-	}
-	return status;
+	if (status != PH_END)
+		return status;
+	entry_written(out);
+	return PH_OK;
 }

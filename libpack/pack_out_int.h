@@ -8,9 +8,9 @@
 
 #include <packhorse/hash.h>
 #include <packhorse/inflate.h>
-#include <packhorse/large.h>
 #include <packhorse/pack_out.h>
 
+#include "again_int.h"
 #include "entry_int.h"
 
 /* Stored bytes are read through a window of this size; larger steps go past it. */
@@ -95,11 +95,7 @@ struct ph_pack_out {
 
 	struct ph_reader *reader;   /* NULL until an object must be encoded again */
 	struct ph_deflate *deflate; /* the same */
-	struct ph_object object;
-	struct ph_large *large; /* the object, when it is too large to be read whole */
-	const uint8_t *part;    /* of it, or all of object */
-	size_t part_pos, part_len;
-	bool last_part;
+	struct ph__again again;
 };
 
 /* Bytes that were given out: made, and hashed unless the trailer is known. */
