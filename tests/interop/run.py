@@ -16,6 +16,7 @@ import cases_config
 import cases_faults
 import cases_floods
 import cases_git
+import cases_large
 import cases_machine
 import cases_maintenance
 import cases_memory
@@ -27,7 +28,8 @@ import machines
 from harness import World
 
 MODULES = (cases_git, cases_refused, cases_random, cases_machine, cases_faults, cases_floods,
-           cases_memory, cases_archive, cases_config, cases_protocol, cases_maintenance, cases_partial)
+           cases_memory, cases_archive, cases_config, cases_protocol, cases_maintenance, cases_partial,
+           cases_large)
 CASES = {case.__name__: case for module in MODULES for case in module.CASES}
 
 
