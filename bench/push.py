@@ -516,9 +516,9 @@ def main():
         try:
             bench.run()
         finally:
+            bench.print()
             for peer in bench.peers:
                 peer.stop()
-            bench.print()
     print("%d s in all, %d rounds, scale %g" % (time.monotonic() - start, args.rounds, args.scale))
 
 

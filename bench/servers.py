@@ -4,6 +4,7 @@
 
 As a program, servers.py PID samples the memory of a process tree until its standard input ends, and prints
 the highest value: so that the sampling does not hold up a client in the same interpreter."""
+import contextlib
 import os
 import shutil
 import signal
@@ -131,7 +132,8 @@ class Peer:
 
     def stop(self):
         # strace ends with what it traces.
-        os.kill(self.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
         self.process.wait()
 
 
