@@ -4,8 +4,11 @@
 
 As a program, servers.py PID samples the memory of a process tree until its standard input ends, and prints
 the highest value: so that the sampling does not hold up a client in the same interpreter."""
+import contextlib
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -47,6 +50,13 @@ def cpu_s(pid):
     return sum(int(x) for x in fields[11:15]) / TICK
 
 
+def free_port():
+    """A port that nobody listens at: two benches may run at once."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
 class Watch:
     """A server's highest private anonymous memory, its CPU time, and wall time, while a block runs."""
 
@@ -59,7 +69,7 @@ class Watch:
             self.sampler = subprocess.Popen([sys.executable, "-ES", os.path.abspath(__file__), str(self.pid)],
                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             self.sampler.stdout.readline()
-        self.cpu = cpu_s(self.pid)
+        self.cpu = self.cpu_before = cpu_s(self.pid)
         self.start = time.monotonic()
         return self
 
@@ -71,16 +81,27 @@ class Watch:
         self.cpu = cpu_s(self.pid) - self.cpu
 
 
-class Peer:
-    """Stock sshd and git."""
+SYNCS = "fsync,fdatasync,sync_file_range,syncfs,sync,msync"
+STRACE = ["strace", "-f", "-e", "signal=none", "-e", "trace=" + SYNCS]
 
-    def __init__(self, world, port=22229):
-        self.top = world.path("peer")
+
+def flushes(path):
+    """In what strace wrote."""
+    with open(path) as f:
+        return sum("sync" in line.partition("(")[0] and "resumed" not in line for line in f)
+
+
+class Peer:
+    """Stock sshd and git; traced: below an strace that writes its flushes to self.trace."""
+
+    def __init__(self, world, port=None, traced=False):
+        self.top = world.path("peer-traced" if traced else "peer")
+        self.trace = self.top + "/trace" if traced else None
         os.makedirs(self.top)
         os.makedirs("/run/sshd", exist_ok=True)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.top + "/host"], check=True)
         shutil.copy(world.key("id") + ".pub", self.top + "/authorized_keys")
-        self.host, self.port, self.user = "127.0.0.1", port, "root"
+        self.host, self.port, self.user = "127.0.0.1", port or free_port(), "root"
         # An empty home: the shell's start-up files of who runs this are no part of the peer.
         os.makedirs(self.top + "/home")
         with open(self.top + "/config", "w") as f:
@@ -88,8 +109,11 @@ class Peer:
             f.write("Port %d\nListenAddress 127.0.0.1\nHostKey %s/host\nPidFile none\nUsePAM no\n"
                     "AuthorizedKeysFile %s/authorized_keys\nStrictModes no\nAcceptEnv GIT_PROTOCOL\n"
                     "MaxStartups 500\nMaxSessions 500\nUseDNS no\n" % (self.port, self.top, self.top))
-        self.process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-f", self.top + "/config"])
+        # Other calls run at full speed.
+        trace = [*STRACE, "--seccomp-bpf", "-o", self.trace] if traced else []
+        self.process = subprocess.Popen([*trace, "/usr/sbin/sshd", "-D", "-f", self.top + "/config"])
         time.sleep(0.5)
+        self.pid = tree(self.process.pid)[1] if traced else self.process.pid
 
     def create(self, name, *config):
         """A bare repository; it is served as it was pushed, so git's own maintenance stays out."""
@@ -107,7 +131,9 @@ class Peer:
         return "ssh://root@127.0.0.1:%d%s" % (self.port, self.path(name))
 
     def stop(self):
-        self.process.terminate()
+        # strace ends with what it traces.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
         self.process.wait()
 
 

@@ -5,7 +5,8 @@
 include(CMakePackageConfigHelpers)
 
 set(ph_modules ph_libpack ph_alloc_libc ph_store ph_store_mem ph_store_disk ph_device_posix ph_protocol
-  ph_upload_pack ph_upload_archive ph_receive_pack ph_maintenance ph_admin ph_services)
+  ph_upload_pack ph_upload_archive ph_receive_pack ph_maintenance ph_admin ph_services
+  ph_verify)
 set(ph_objects)
 set(ph_include_dirs)
 foreach(module ${ph_modules})
@@ -29,6 +30,13 @@ set_target_properties(packhorse_shared PROPERTIES VERSION ${PROJECT_VERSION}
   SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 target_link_libraries(packhorse_shared PRIVATE ZLIB::ZLIB ${PH_MBEDCRYPTO})
 target_link_libraries(packhorse_static INTERFACE z mbedcrypto)
+# Ed25519 for signed pushes; see ssh/verify.
+set(ph_sodium_libs)
+if(SODIUM_FOUND)
+  target_link_libraries(packhorse_shared PRIVATE PkgConfig::SODIUM)
+  target_link_libraries(packhorse_static INTERFACE sodium)
+  set(ph_sodium_libs " -lsodium")
+endif()
 set_target_properties(packhorse_static PROPERTIES EXPORT_NAME static)
 set_target_properties(packhorse_shared PROPERTIES EXPORT_NAME packhorse)
 

@@ -77,6 +77,8 @@ struct ph_job {
 struct ph_worker_pool *ph__pool_new(unsigned fast, unsigned bulk);
 /* Sessions that have worked for long go to threads of lower priority, behind nobody's ls-remote. */
 void ph__pool_submit(struct ph_worker_pool *pool, struct ph_job *job);
+/* The threads of lower priority, for work in parts. Lives with the pool. */
+const struct ph_executor *ph__pool_executor(const struct ph_worker_pool *pool);
 /* Ends the threads; the loops have ended before, so nothing is queued. */
 void ph__pool_stop(struct ph_worker_pool *pool);
 void ph__pool_free(struct ph_worker_pool *pool);

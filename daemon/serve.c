@@ -218,6 +218,10 @@ static bool ssh_start(struct server *server)
 	options.service.agent = "packhorse/" PH_VERSION;
 	options.service.memory = server->memory;
 	options.service.selections = server->selections;
+	options.service.executor = ph__pool_executor(server->pool);
+#ifdef PH_LIBDEFLATE
+	options.service.unpack = ph_unpack_libdeflate();
+#endif
 	if (!keeper_start(server, &options.service))
 		return false;
 	options.keys = server->keys;
@@ -235,14 +239,26 @@ static bool ssh_start(struct server *server)
 	return false;
 }
 
-static bool threads_start(struct server *server)
+static unsigned cores(void)
 {
-	unsigned cores = (unsigned)uv_available_parallelism();
+	unsigned count = (unsigned)uv_available_parallelism();
 
-	if (cores > LOOPS_MAX)
-		cores = LOOPS_MAX;
-	server->pool = ph__pool_new(cores < 2 ? 2 : cores, cores < 2 ? 2 : cores);
-	while (server->pool && server->loop_count < cores) {
+	return count < LOOPS_MAX ? count : LOOPS_MAX;
+}
+
+static bool pool_start(struct server *server)
+{
+	unsigned threads = cores() < 2 ? 2 : cores();
+
+	server->pool = ph__pool_new(threads, threads);
+	if (!server->pool)
+		fputs("packhorse: cannot start threads\n", stderr);
+	return server->pool != NULL;
+}
+
+static bool loops_start(struct server *server)
+{
+	while (server->loop_count < cores()) {
 		struct ph_loop *loop = ph__loop_new(server->pool);
 
 		if (!loop)
@@ -252,7 +268,7 @@ static bool threads_start(struct server *server)
 		if (ph__loop_start(loop) != PH_OK)
 			break;
 	}
-	if (server->loop_count == cores)
+	if (server->loop_count == cores())
 		return true;
 	fputs("packhorse: cannot start threads\n", stderr);
 	return false;
@@ -432,7 +448,7 @@ static bool start(struct server *server)
 	if (!ph__keys_load(server->keys, server->options, &server->log))
 		return false;
 	return memory_start(server) && store_open(server) && host_key_load(server) &&
-	       ssh_start(server) && threads_start(server);
+	       pool_start(server) && ssh_start(server) && loops_start(server);
 }
 
 int ph__serve(const struct ph_options *options)

@@ -4,6 +4,9 @@
  * clients, with poll, read and write. A client sends one line, "GIT_PROTOCOL COMMAND\n", such as
  * "version=2 git-upload-pack '/app'\n", and then speaks what git speaks over SSH.
  *   cc embed.c $(pkg-config --cflags --libs packhorse) && ./a.out /tmp/git.sock
+ *
+ * What git has hook scripts for is a struct of functions (policy.h): this one refuses branches
+ * below wip/ and thanks for all others.
  */
 #include <packhorse/packhorse.h>
 #include <errno.h>
@@ -28,8 +31,34 @@ struct client {
 static struct client clients[CLIENTS_MAX];
 static struct pollfd polls[CLIENTS_MAX + 1]; /* the last one is the listening socket's */
 static struct ph_limits limits;
-static struct ph_service service = {
-        .limits = &limits, .permission = PH_PERM_OWNER, .identity = "local", .agent = "embed"};
+
+/* For each ref of a push; git's update hook. */
+static enum ph_status on_update(void *user, const struct ph_push *push, uint32_t command,
+                                const char **why)
+{
+	(void)user;
+	if (strncmp(push->commands[command].name, "refs/heads/wip/", 15) != 0)
+		return PH_OK;
+	*why = "work in progress stays at home";
+	return PH_ERR_DENIED;
+}
+
+/* After it was committed; git's post-receive hook. */
+static void on_pushed(void *user, const struct ph_push *push)
+{
+	char text[64];
+
+	(void)user;
+	snprintf(text, sizeof text, "thank you for %u refs", push->count);
+	push->say(push, text);
+}
+
+static const struct ph_policy policy = {.update = on_update, .post_receive = on_pushed};
+static struct ph_service service = {.limits = &limits,
+                                    .permission = PH_PERM_OWNER,
+                                    .identity = "local",
+                                    .agent = "embed",
+                                    .policy = &policy};
 
 static void client_close(int i)
 {

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A pack coming in. The first byte of the input chooses format, limits and how the pack is split;
- * the second announces the number of objects. The rest is either what stands between a pack's
- * header and its trailer, or a list of entries to be compressed here, so that the fuzzer gets past
- * the checksums of zlib; the trailer is made here in any case. Thin packs find their bases in a
- * source of three objects.
+ * A pack coming in. The first byte of the input chooses format, limits, how the pack is split and
+ * how many lanes resolve it; the second announces the number of objects. Lanes take turns on this
+ * one thread, in an order drawn from the input; sometimes nobody takes them. The rest is either
+ * what stands between a pack's header and its trailer, or a list of entries to be compressed here,
+ * so that the fuzzer gets past the checksums of zlib; the trailer is made here in any case. Thin
+ * packs find their bases in a source of three objects.
  */
 #include "support.h"
 
 #include <packhorse/pack_in.h>
+#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -67,6 +69,49 @@ static void make_file(enum ph_hash_algo algo, uint8_t count, const uint8_t *entr
 	ph_test_packfile_seal(algo, file);
 }
 
+/* ---- lanes ---- */
+
+#define QUEUE_MAX 16u
+
+static struct {
+	struct {
+		void (*run)(void *arg);
+		void *arg;
+	} items[QUEUE_MAX];
+	uint32_t count, submits;
+	struct ph_test_rng rng;
+} queue;
+
+static enum ph_status submit(void *user, void (*run)(void *arg), void *arg)
+{
+	(void)user;
+	if (queue.count == QUEUE_MAX || ++queue.submits % 11 == 0)
+		return PH_ERR_BUSY;
+	queue.items[queue.count].run = run;
+	queue.items[queue.count++].arg = arg;
+	return PH_OK;
+}
+
+/* Runs one of those that wait; false when there is none. */
+static bool run_one(void)
+{
+	uint32_t at;
+
+	if (queue.count == 0)
+		return false;
+	at = ph_test_rng_below(&queue.rng, queue.count);
+	{
+		void (*run)(void *arg) = queue.items[at].run;
+		void *arg = queue.items[at].arg;
+
+		queue.items[at] = queue.items[--queue.count];
+		run(arg);
+	}
+	return true;
+}
+
+/* ---- */
+
 static void take(struct ph_pack_in *in, const struct ph_test_buf *file, size_t piece)
 {
 	enum ph_status status = PH_OK;
@@ -84,7 +129,10 @@ static void take(struct ph_pack_in *in, const struct ph_test_buf *file, size_t p
 		do {
 			budget = 64;
 			status = ph_pack_in_run(in, &budget);
-		} while (status == PH_AGAIN);
+			/* Who waits for lanes, waits for some that are there. */
+			if (status == PH_PENDING && !run_one())
+				abort();
+		} while (status == PH_AGAIN || status == PH_PENDING);
 	}
 }
 
@@ -99,6 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct ph_limits limits;
 	struct ph_pack_in *in;
 	struct ph_pack_in_options options = {.alloc = ph_alloc_libc(), .limits = &limits};
+	struct ph_executor executor = {.submit = submit, .sync = &ph_test_sync};
 	size_t i;
 
 	if (size < 2)
@@ -117,6 +166,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	options.index = &sinks[1].sink;
 	options.scratch = &sinks[2].sink;
 	options.base = &source.set.source;
+	options.links = data[1] & 1;
+	ph_test_rng_init(&queue.rng, size + data[1]);
+	queue.submits = data[1];
+	executor.width = 1u + (data[0] >> 5 & 3);
+	if (data[0] >> 5 & 3)
+		options.executor = &executor;
 	ph_test_pack_init(&pack, algo);
 	if (data[0] & 16) {
 		make_entries(&there, data + 2, size - 2, &pack);
@@ -127,6 +182,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (ph_pack_in_new(&in, &options) == PH_OK) {
 		take(in, &file, data[0] & 8 ? 1 : 100);
 		ph_pack_in_free(in);
+		while (run_one())
+			;
 	}
 	for (i = 0; i < 3; i++)
 		ph_test_sink_release(&sinks[i]);

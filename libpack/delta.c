@@ -9,6 +9,8 @@
 #include <assert.h>
 #include <string.h>
 
+/* Git's clients take no delta that is shorter, though one that makes nothing could be. */
+#define DELTA_BYTES_MIN 4u
 /* A copy whose three size bytes are all absent. */
 #define COPY_SIZE_ZERO_MEANS 0x10000u
 
@@ -38,7 +40,7 @@ enum ph_status ph_delta_sizes(const uint8_t *delta, size_t len, uint64_t *base_s
 	uint64_t result;
 	size_t pos = 0;
 
-	if (take_size(delta, len, &pos, &base) != PH_OK ||
+	if (len < DELTA_BYTES_MIN || take_size(delta, len, &pos, &base) != PH_OK ||
 	    take_size(delta, len, &pos, &result) != PH_OK)
 		return PH_ERR_DELTA;
 	*base_size = base;

@@ -155,10 +155,41 @@ uint64_t ph_footprint_map_reader(void)
 	return sizeof(struct ph_map);
 }
 
+/* What a lane of pack-in has beside its stack, its cache and its inflater. */
+static uint64_t lane_bytes(const struct ph_limits *limits)
+{
+	uint64_t direct = least(limits->delta_resident_bytes_max, PH__IN_DIRECT_BYTES_MAX);
+
+	/* A delta and a spare object, the direct way; what waits to be hashed goes over its bound
+	 * by one object. */
+	return 2 * direct + 2 * (uint64_t)PH__IN_WINDOW_BYTES + ph__in_batch_bytes(limits) +
+	       least(PH__IN_BATCH_OBJECT_BYTES_MAX, ph__in_batch_bytes(limits)) +
+	       2 * ph__in_batch_list_bytes() + 2 * ph__in_finds_bytes() +
+	       sizeof(struct ph__links_buffer);
+}
+
+/* Of a pack that is closed there are no more than objects; their pieces are not full. */
+uint64_t ph_footprint_links(uint64_t objects)
+{
+	return (objects + 4096) * (PH_OID_BYTES_MAX + 1 + 2 * sizeof(uint32_t)) + SMALL_BYTES;
+}
+
+uint64_t ph_footprint_pack_in_lanes(const struct ph_limits *limits, uint64_t objects,
+                                    const struct ph_executor *executor)
+{
+	uint64_t depth = least(limits->delta_depth_max, objects + 1);
+
+	/* The cache is the one of pack-in, in shares, and so are large objects, one at a time; a
+	 * base beyond the share, and the object at work with its marks. */
+	return ph__in_crew_width(executor, objects) *
+	       (lane_bytes(limits) + INFLATE_BYTES + SMALL_BYTES +
+	        3 * least(PH__IN_LARGE_BYTES, object_bytes(limits)) +
+	        GROWN * (depth + 64) * sizeof(struct ph__in_frame));
+}
+
 uint64_t ph_footprint_pack_in(const struct ph_limits *limits, uint64_t objects)
 {
 	uint64_t object = object_bytes(limits);
-	uint64_t direct = least(limits->delta_resident_bytes_max, PH__IN_DIRECT_BYTES_MAX);
 	uint64_t depth = least(limits->delta_depth_max, objects + 1);
 	/* A record and its links; the last piece of their tables is not full. */
 	uint64_t tables = (objects + PH__IN_PIECE_ENTRIES) *
@@ -166,10 +197,9 @@ uint64_t ph_footprint_pack_in(const struct ph_limits *limits, uint64_t objects)
 	/* Buckets while resolving, then the order: a power of two of the first. */
 	uint64_t numbers = 3 * sizeof(uint32_t) * objects + 65537 * sizeof(uint32_t);
 
-	return tables + numbers + 6 * (uint64_t)PH__IN_WINDOW_BYTES + INFLATE_BYTES +
-	       DEFLATE_BYTES + SMALL_BYTES + GROWN * (depth + 64) * sizeof(struct ph__in_frame) +
-	       /* A delta and its spare, the direct way. */
-	       2 * direct +
+	return tables + numbers + lane_bytes(limits) + 4 * (uint64_t)PH__IN_WINDOW_BYTES +
+	       INFLATE_BYTES + DEFLATE_BYTES + SMALL_BYTES +
+	       GROWN * (depth + 64) * sizeof(struct ph__in_frame) +
 	       /* The cache, or the one object that goes beyond it; the object at work, and the one
 	        * it is compared with. */
 	       limits->delta_cache_bytes_max + 3 * object;

@@ -1,34 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rules for commits and tags, and the table of findings. A header that cannot be read, or that two
+ * Rules for commits and tags. A header that cannot be read, or that two
  * readers may read differently, is an error; a person's line that is merely ugly is a warning,
  * since real histories are full of them.
  */
 #include "fsck_int.h"
-
-/* Texts, not pointers to texts: a table without relocations can stay read-only. */
-struct finding {
-	enum ph_fsck_severity severity;
-	char id[28];
-};
-
-static const struct finding findings[] = {
-#define X(name, severity, text) {PH_FSCK_##severity, text},
-        PH__FSCK_MAP(X)
-#undef X
-};
-
-void ph__fsck_find(struct ph__fsck_run *run, enum ph__fsck_id id)
-{
-	const struct finding *finding = &findings[id];
-
-	if (finding->severity == PH_FSCK_ERROR) {
-		run->failed = true;
-	}
-	if (run->rules->report != NULL) {
-		run->rules->report(run->rules->user, finding->severity, finding->id);
-	}
-}
 
 /* What is left of an object's header. */
 struct text {
@@ -65,6 +41,7 @@ static bool take_line(struct text *text, struct text *line)
 	return true;
 }
 
+/* The rest of a line that has to be an id. */
 static bool take_id(const struct ph__fsck_run *run, struct text *text)
 {
 	struct text line;
@@ -73,7 +50,7 @@ static bool take_id(const struct ph__fsck_run *run, struct text *text)
 	if (!take_line(text, &line)) {
 		return false;
 	}
-	return ph_oid_from_hex(&oid, run->rules->algo, line.at, (size_t)(line.end - line.at)) ==
+	return ph_oid_from_hex(&oid, run->fsck->algo, line.at, (size_t)(line.end - line.at)) ==
 	       PH_OK;
 }
 
@@ -92,7 +69,7 @@ static bool check_header_end(struct ph__fsck_run *run, const char *data, size_t 
 {
 	for (size_t i = 0; i < size; i++) {
 		if (data[i] == '\0') {
-			ph__fsck_find(run, PH__FSCK_NUL_IN_HEADER);
+			(void)ph__fsck_find(run, PH__FSCK_NUL_IN_HEADER);
 			return false;
 		}
 		if (data[i] == '\n' && i + 1 < size && data[i + 1] == '\n') {
@@ -102,7 +79,7 @@ static bool check_header_end(struct ph__fsck_run *run, const char *data, size_t 
 	if (size > 0 && data[size - 1] == '\n') {
 		return true;
 	}
-	ph__fsck_find(run, PH__FSCK_UNTERMINATED_HEADER);
+	(void)ph__fsck_find(run, PH__FSCK_UNTERMINATED_HEADER);
 	return false;
 }
 
@@ -117,7 +94,7 @@ static enum ph__fsck_id check_time(struct text *line)
 	if (!next_is_digit(line)) {
 		return PH__FSCK_BAD_DATE;
 	}
-	if (*line->at == '0' && line->end - line->at > 1 && line->at[1] != ' ') {
+	if (*line->at == '0' && !(line->end - line->at > 1 && line->at[1] == ' ')) {
 		return PH__FSCK_ZERO_PADDED_DATE;
 	}
 	for (; next_is_digit(line); line->at++) {
@@ -179,61 +156,64 @@ static enum ph__fsck_id check_person(struct text *line)
 	return check_time(line);
 }
 
-/* The rest of an author's, committer's or tagger's line. */
-static void take_person(struct ph__fsck_run *run, struct text *text)
+/* The rest of an author's, committer's or tagger's line. False when it is refused. */
+static bool take_person(struct ph__fsck_run *run, struct text *text)
 {
 	struct text line;
 	enum ph__fsck_id id;
 
 	if (!take_line(text, &line)) {
-		text->at = text->end; /* check_header_end has seen a newline: not reached */
-		return;
+		text->at = text->end; /* only where an unterminated header is let through */
+		return true;
 	}
 	id = check_person(&line);
-	if (id != PH__FSCK_COUNT) {
-		ph__fsck_find(run, id);
-	}
+	return id == PH__FSCK_COUNT || ph__fsck_find(run, id);
 }
 
+/* The lines that lead to other objects. False when there is no use in reading on. */
+static bool take_links(struct ph__fsck_run *run, struct text *text)
+{
+	if (!skip(text, "tree ")) {
+		(void)ph__fsck_find(run, PH__FSCK_MISSING_TREE);
+		return false;
+	}
+	if (!take_id(run, text) && !ph__fsck_find(run, PH__FSCK_BAD_TREE_SHA1)) {
+		return false;
+	}
+	while (skip(text, "parent ")) {
+		if (!take_id(run, text) && !ph__fsck_find(run, PH__FSCK_BAD_PARENT_SHA1)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* What is let through, by whatever rule, does not keep what follows from being looked at. */
 static void fsck_commit(struct ph__fsck_run *run, const char *data, size_t size)
 {
 	struct text text = {data, data + size};
 	unsigned authors = 0;
 
-	if (!check_header_end(run, data, size)) {
+	if (!check_header_end(run, data, size) || !take_links(run, &text)) {
 		return;
 	}
-	if (!skip(&text, "tree ")) {
-		ph__fsck_find(run, PH__FSCK_MISSING_TREE);
-		return;
-	}
-	if (!take_id(run, &text)) {
-		ph__fsck_find(run, PH__FSCK_BAD_TREE_SHA1);
-		return;
-	}
-	while (skip(&text, "parent ")) {
-		if (!take_id(run, &text)) {
-			ph__fsck_find(run, PH__FSCK_BAD_PARENT_SHA1);
+	for (; skip(&text, "author "); authors += authors < 2) {
+		if (!take_person(run, &text)) {
 			return;
 		}
 	}
-	for (; skip(&text, "author "); authors += authors < 2) {
-		take_person(run, &text);
-	}
-	if (authors == 0) {
-		ph__fsck_find(run, PH__FSCK_MISSING_AUTHOR);
+	if (authors == 0 && !ph__fsck_find(run, PH__FSCK_MISSING_AUTHOR)) {
 		return;
 	}
-	if (authors > 1) {
-		ph__fsck_find(run, PH__FSCK_MULTIPLE_AUTHORS);
+	if (authors > 1 && !ph__fsck_find(run, PH__FSCK_MULTIPLE_AUTHORS)) {
+		return;
 	}
 	if (!skip(&text, "committer ")) {
-		ph__fsck_find(run, PH__FSCK_MISSING_COMMITTER);
+		(void)ph__fsck_find(run, PH__FSCK_MISSING_COMMITTER);
 		return;
 	}
-	take_person(run, &text);
-	if (memchr(data, '\0', size) != NULL) {
-		ph__fsck_find(run, PH__FSCK_NUL_IN_COMMIT);
+	if (take_person(run, &text) && memchr(data, '\0', size) != NULL) {
+		(void)ph__fsck_find(run, PH__FSCK_NUL_IN_COMMIT);
 	}
 }
 
@@ -265,78 +245,102 @@ static bool is_tag_name(const char *name, size_t len)
 	return len > 0 && name[len - 1] != '.';
 }
 
-/* A signature in the header; its continuation lines begin with a space. False: it has no end. */
-static bool skip_signature(struct text *text)
+/* A signature in the header; its continuation lines begin with a space. COUNT when it is right. */
+static enum ph__fsck_id skip_signature(struct text *text)
 {
 	struct text line;
 
 	if (!skip(text, "gpgsig ") && !skip(text, "gpgsig-sha256 ")) {
-		return true;
+		return PH__FSCK_COUNT;
 	}
-	do {
+	if (!take_line(text, &line)) {
+		return PH__FSCK_BAD_GPGSIG;
+	}
+	while (skip(text, " ")) {
 		if (!take_line(text, &line)) {
-			return false;
+			return PH__FSCK_BAD_HEADER_CONTINUATION;
 		}
-	} while (skip(text, " "));
-	return true;
+	}
+	return PH__FSCK_COUNT;
 }
 
 static void fsck_tag_rest(struct ph__fsck_run *run, struct text *text)
 {
+	enum ph__fsck_id id;
+
 	if (skip(text, "tagger ")) {
-		take_person(run, text);
-	} else {
-		ph__fsck_find(run, PH__FSCK_MISSING_TAGGER_ENTRY);
+		(void)take_person(run, text); /* git reads on, too */
+	} else if (!ph__fsck_find(run, PH__FSCK_MISSING_TAGGER_ENTRY)) {
+		return;
 	}
-	if (!skip_signature(text)) {
-		ph__fsck_find(run, PH__FSCK_BAD_GPGSIG);
+	id = skip_signature(text);
+	if (id != PH__FSCK_COUNT) {
+		(void)ph__fsck_find(run, id);
 		return;
 	}
 	if (text->at < text->end && *text->at != '\n') {
-		ph__fsck_find(run, PH__FSCK_EXTRA_HEADER_ENTRY);
+		(void)ph__fsck_find(run, PH__FSCK_EXTRA_HEADER_ENTRY);
 	}
+}
+
+/* The object's type and the tag's name. False when there is no use in reading on. */
+static bool take_type_and_name(struct ph__fsck_run *run, struct text *text)
+{
+	enum ph__fsck_id id = PH__FSCK_COUNT;
+	struct text line;
+
+	if (!skip(text, "type ")) {
+		id = PH__FSCK_MISSING_TYPE_ENTRY;
+	} else if (!take_line(text, &line)) {
+		id = PH__FSCK_MISSING_TYPE;
+	}
+	if (id != PH__FSCK_COUNT) {
+		(void)ph__fsck_find(run, id);
+		return false;
+	}
+	if (ph_object_type_from_name(line.at, (size_t)(line.end - line.at)) == PH_OBJ_NONE &&
+	    !ph__fsck_find(run, PH__FSCK_BAD_TYPE)) {
+		return false;
+	}
+	if (!skip(text, "tag ")) {
+		id = PH__FSCK_MISSING_TAG_ENTRY;
+	} else if (!take_line(text, &line)) {
+		id = PH__FSCK_MISSING_TAG;
+	}
+	if (id != PH__FSCK_COUNT) {
+		(void)ph__fsck_find(run, id);
+		return false;
+	}
+	return is_tag_name(line.at, (size_t)(line.end - line.at)) ||
+	       ph__fsck_find(run, PH__FSCK_BAD_TAG_NAME);
 }
 
 static void fsck_tag(struct ph__fsck_run *run, const char *data, size_t size)
 {
 	struct text text = {data, data + size};
-	struct text line;
 
 	if (!check_header_end(run, data, size)) {
 		return;
 	}
 	if (!skip(&text, "object ")) {
-		ph__fsck_find(run, PH__FSCK_MISSING_OBJECT);
+		(void)ph__fsck_find(run, PH__FSCK_MISSING_OBJECT);
 		return;
 	}
-	if (!take_id(run, &text)) {
-		ph__fsck_find(run, PH__FSCK_BAD_OBJECT_SHA1);
+	if (!take_id(run, &text) && !ph__fsck_find(run, PH__FSCK_BAD_OBJECT_SHA1)) {
 		return;
 	}
-	if (!skip(&text, "type ") || !take_line(&text, &line)) {
-		ph__fsck_find(run, PH__FSCK_MISSING_TYPE_ENTRY);
-		return;
+	if (take_type_and_name(run, &text)) {
+		fsck_tag_rest(run, &text);
 	}
-	if (ph_object_type_from_name(line.at, (size_t)(line.end - line.at)) == PH_OBJ_NONE) {
-		ph__fsck_find(run, PH__FSCK_BAD_TYPE);
-		return;
-	}
-	if (!skip(&text, "tag ") || !take_line(&text, &line)) {
-		ph__fsck_find(run, PH__FSCK_MISSING_TAG_ENTRY);
-		return;
-	}
-	if (!is_tag_name(line.at, (size_t)(line.end - line.at))) {
-		ph__fsck_find(run, PH__FSCK_BAD_TAG_NAME);
-	}
-	fsck_tag_rest(run, &text);
 }
 
 enum ph_status ph_fsck_object(const struct ph_fsck *fsck, enum ph_object_type type,
                               const void *data, size_t size)
 {
-	struct ph__fsck_run run = {.rules = fsck};
+	struct ph__fsck_run run;
 	enum ph_status status = PH_OK;
 
+	ph__fsck_run_init(&run, fsck);
 	if (size == 0) {
 		data = "";
 	}
@@ -356,7 +360,7 @@ enum ph_status ph_fsck_object(const struct ph_fsck *fsck, enum ph_object_type ty
 	case PH_OBJ_OFS_DELTA:
 	case PH_OBJ_REF_DELTA:
 	default:
-		ph__fsck_find(&run, PH__FSCK_UNKNOWN_TYPE);
+		(void)ph__fsck_find(&run, PH__FSCK_UNKNOWN_TYPE);
 		break;
 	}
 	if (status != PH_OK) {

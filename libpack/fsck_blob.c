@@ -241,17 +241,17 @@ static void check_setting(struct parser *parser)
 	}
 	if (section->lost || !ph__submodule_name_ok(section->bytes + SECTION_PREFIX_LEN,
 	                                            section->len - SECTION_PREFIX_LEN)) {
-		ph__fsck_find(parser->run, PH__FSCK_GITMODULES_NAME);
+		(void)ph__fsck_find(parser->run, PH__FSCK_GITMODULES_NAME);
 	}
 	if (text_is(&parser->key, "url") &&
 	    (value->lost || !ph__submodule_url_ok(value->bytes, value->len))) {
-		ph__fsck_find(parser->run, PH__FSCK_GITMODULES_URL);
+		(void)ph__fsck_find(parser->run, PH__FSCK_GITMODULES_URL);
 	}
 	if (text_is(&parser->key, "path") && !path_ok(value)) {
-		ph__fsck_find(parser->run, PH__FSCK_GITMODULES_PATH);
+		(void)ph__fsck_find(parser->run, PH__FSCK_GITMODULES_PATH);
 	}
 	if (text_is(&parser->key, "update") && value->len > 0 && value->bytes[0] == '!') {
-		ph__fsck_find(parser->run, PH__FSCK_GITMODULES_UPDATE);
+		(void)ph__fsck_find(parser->run, PH__FSCK_GITMODULES_UPDATE);
 	}
 }
 
@@ -307,7 +307,7 @@ static void check_modules(struct ph__fsck_run *run, const char *data, size_t siz
 	struct parser parser = {.run = run, .at = data, .end = data + size};
 
 	if (!parse_modules(&parser)) {
-		ph__fsck_find(run, PH__FSCK_GITMODULES_PARSE);
+		(void)ph__fsck_find(run, PH__FSCK_GITMODULES_PARSE);
 	}
 }
 
@@ -323,25 +323,37 @@ static void check_attributes(struct ph__fsck_run *run, const char *data, size_t 
 			newline = end;
 		}
 		if ((size_t)(newline - at) >= ATTRIBUTE_LINE_BYTES) {
-			ph__fsck_find(run, PH__FSCK_GITATTRIBUTES_LINE_LENGTH);
+			(void)ph__fsck_find(run, PH__FSCK_GITATTRIBUTES_LINE_LENGTH);
 			return;
 		}
 		at = newline < end ? newline + 1 : end;
 	}
 }
 
+/* A blob that cannot be looked into. */
+static void find_unreadable(struct ph__fsck_run *run, bool modules, enum ph_object_type type)
+{
+	if (type == PH_OBJ_BLOB) {
+		(void)ph__fsck_find(run, modules ? PH__FSCK_GITMODULES_LARGE
+		                                 : PH__FSCK_GITATTRIBUTES_LARGE);
+	} else if (type == PH_OBJ_NONE) {
+		(void)ph__fsck_find(run, modules ? PH__FSCK_GITMODULES_MISSING
+		                                 : PH__FSCK_GITATTRIBUTES_MISSING);
+	} else {
+		(void)ph__fsck_find(run, modules ? PH__FSCK_GITMODULES_BLOB
+		                                 : PH__FSCK_GITATTRIBUTES_BLOB);
+	}
+}
+
 enum ph_status ph_fsck_blob(const struct ph_fsck *fsck, enum ph_fsck_blob_kind kind,
                             enum ph_object_type type, const void *data, uint64_t size)
 {
-	struct ph__fsck_run run = {.rules = fsck};
+	struct ph__fsck_run run;
 	bool modules = kind == PH_FSCK_GITMODULES;
 
-	if (type != PH_OBJ_BLOB) {
-		ph__fsck_find(&run,
-		              modules ? PH__FSCK_GITMODULES_BLOB : PH__FSCK_GITATTRIBUTES_BLOB);
-	} else if (size > PH_FSCK_SPECIAL_BYTES_MAX || (data == NULL && size > 0)) {
-		ph__fsck_find(&run,
-		              modules ? PH__FSCK_GITMODULES_LARGE : PH__FSCK_GITATTRIBUTES_LARGE);
+	ph__fsck_run_init(&run, fsck);
+	if (type != PH_OBJ_BLOB || size > PH_FSCK_SPECIAL_BYTES_MAX || (data == NULL && size > 0)) {
+		find_unreadable(&run, modules, type);
 	} else if (size > 0 && modules) {
 		check_modules(&run, data, (size_t)size);
 	} else if (size > 0) {

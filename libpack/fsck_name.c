@@ -61,7 +61,39 @@ static size_t hfs_skip(const char *name, size_t len, size_t at)
 	return at;
 }
 
-/* Whether HFS+ reads the name as a dot and the word. */
+static bool follows(const char *name, size_t len, size_t at, size_t count)
+{
+	for (size_t i = 1; i <= count; i++) {
+		if ((byte_at(name, len, at + i) & 0xc0) != 0x80) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Whether a code point of UTF-8 begins here: in its shortest form, no surrogate, no U+FFFE. */
+static bool is_utf8(const char *name, size_t len, size_t at)
+{
+	uint8_t a = byte_at(name, len, at);
+	uint8_t b = byte_at(name, len, at + 1);
+
+	if (a < 0x80) {
+		return true;
+	}
+	if (a < 0xe0) {
+		return a >= 0xc2 && follows(name, len, at, 1);
+	}
+	if (a < 0xf0) {
+		return follows(name, len, at, 2) && (a != 0xe0 || b >= 0xa0) &&
+		       (a != 0xed || b < 0xa0) &&
+		       (a != 0xef || b != 0xbf || (byte_at(name, len, at + 2) & 0xfe) != 0xbe);
+	}
+	return a <= 0xf4 && follows(name, len, at, 3) && (a != 0xf0 || b >= 0x90) &&
+	       (a != 0xf4 || b < 0x90);
+}
+
+/* Whether HFS+ reads the name as a dot and the word. Nobody knows what it makes of bytes that are
+ * no UTF-8, so that they end a name, as for git. */
 static bool hfs_is_dot(const char *name, size_t len, const char *word)
 {
 	size_t at = hfs_skip(name, len, 0);
@@ -76,7 +108,7 @@ static bool hfs_is_dot(const char *name, size_t len, const char *word)
 		}
 	}
 	at = hfs_skip(name, len, at);
-	return at >= len;
+	return at >= len || !is_utf8(name, len, at);
 }
 
 /* NTFS drops dots and spaces at the end; what follows a colon names a stream of the same file. */

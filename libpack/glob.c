@@ -5,7 +5,7 @@
  * a directory. Going back further can find nothing more, since what an earlier star leaves to a
  * later one is always the most. So time is bounded by the product of the lengths.
  */
-#include "glob_int.h"
+#include <packhorse/glob.h>
 
 #include <string.h>
 
@@ -270,8 +270,8 @@ static bool at_star(struct glob *glob, bool *all)
 	return true;
 }
 
-bool ph__glob_match(const char *pattern, size_t pattern_len, const char *text, size_t text_len,
-                    bool path, uint64_t *cost)
+bool ph_glob_match(const char *pattern, size_t pattern_len, const char *text, size_t text_len,
+                   bool path, uint64_t *cost)
 {
 	struct glob glob = {.pattern = pattern,
 	                    .text = text,

@@ -2,7 +2,7 @@
 /*
  * A pack coming in: creation and end, the two calls that do the work, budget and errors. write
  * feeds the parser; run walks through the states behind the trailer, each of which does a step that
- * is bounded and says in in->state what comes next. An error is final and stays in in->error.
+ * is bounded and says in in->state what comes next. An error is final and stays in in->main.error.
  */
 #include "pack_in_int.h"
 #include "pack_index_int.h"
@@ -19,10 +19,19 @@ enum ph_status ph__in_window(struct ph_pack_in *in, uint8_t **buffer)
 	return *buffer ? PH_OK : PH_ERR_NOMEM;
 }
 
+static enum ph_status new_links(struct ph_pack_in *in)
+{
+	const struct ph_pack_in_options *options = &in->options;
+	const struct ph_sync *sync = options->executor ? options->executor->sync : NULL;
+
+	return ph__links_new(&in->links, options->algo, options->alloc, sync, options->seed,
+	                     options->limits->pack_objects_max);
+}
+
 enum ph_status ph_pack_in_new(struct ph_pack_in **out, const struct ph_pack_in_options *options)
 {
 	struct ph_pack_in *in = ph_mem_zalloc(options->alloc, 1, sizeof(*in));
-	enum ph_status status;
+	enum ph_status status = PH_OK;
 
 	assert(options->run->size == 0);
 	assert(options->index->size == 0);
@@ -31,16 +40,19 @@ enum ph_status ph_pack_in_new(struct ph_pack_in **out, const struct ph_pack_in_o
 		return PH_ERR_NOMEM;
 	in->state = PH__IN_HEADER;
 	in->options = *options;
+	in->main.in = in;
 	in->hash_bytes = ph_hash_bytes(options->algo);
-	in->error.what = "";
 	in->scratch_in_at = options->scratch->size;
-	ph_hash_init(&in->pack_hash, options->algo);
-	ph__in_fsck_init(in);
-	status = ph__in_window(in, &in->collected);
+	ph_hash_init_plain(&in->pack_hash, options->algo);
+	if (options->links)
+		status = new_links(in);
 	if (status == PH_OK)
-		status = ph__in_window(in, &in->window);
+		status = ph__lane_init(&in->main, in, options->limits->delta_cache_bytes_max,
+		                       ph__in_batch_bytes(options->limits));
 	if (status == PH_OK)
-		status = ph_inflate_new(&in->inflate, options->alloc);
+		status = ph__in_window(in, &in->collected);
+	if (status == PH_OK)
+		status = ph__in_window(in, &in->main.window);
 	if (status != PH_OK) {
 		ph_pack_in_free(in);
 		return status;
@@ -56,13 +68,12 @@ void ph_pack_in_free(struct ph_pack_in *in)
 	if (!in)
 		return;
 	alloc = in->options.alloc;
-	ph__in_stack_clear(in);
-	ph__in_blob_release(in, &in->make.blob);
-	ph__in_blob_release(in, &in->other);
-	ph_inflate_free(in->inflate);
+	ph__in_crew_free(in);
+	ph__in_blob_release(&in->main, &in->other);
+	ph__lane_release(&in->main);
+	ph__links_free(in->links);
+	ph_mem_free(alloc, in->heads);
 	ph_deflate_free(in->deflate);
-	ph_mem_free(alloc, in->stack);
-	ph_mem_free(alloc, in->spare);
 	ph__in_nodes_free(in);
 	for (uint32_t i = 0; i < in->pieces; i++)
 		ph_mem_free(alloc, in->records[i]);
@@ -71,13 +82,9 @@ void ph_pack_in_free(struct ph_pack_in *in)
 	ph_mem_free(alloc, in->buckets);
 	ph_mem_free(alloc, in->sort_starts);
 	ph_mem_free(alloc, in->collected);
-	ph_mem_free(alloc, in->window);
 	ph_mem_free(alloc, in->meta);
-	ph_mem_free(alloc, in->delta);
-	ph_mem_free(alloc, in->input);
 	ph_mem_free(alloc, in->scratch_out);
 	ph_mem_free(alloc, in->scratch_in);
-	ph_mem_free(alloc, in->specials);
 	ph_mem_free(alloc, in);
 }
 
@@ -88,29 +95,18 @@ const struct ph_pack_in_stats *ph_pack_in_stats(const struct ph_pack_in *in)
 
 const struct ph_error *ph_pack_in_error(const struct ph_pack_in *in)
 {
-	return &in->error;
+	return &in->main.error;
 }
 
 enum ph_status ph__in_fail(struct ph_pack_in *in, enum ph_status status, const char *what,
                            const struct ph_oid *oid)
 {
-	_Static_assert(sizeof(in->error.detail) > PH_OID_HEX_MAX, "an id fits");
-
-	assert(status < 0);
-	in->error.status = status;
-	in->error.offset = in->stats.bytes;
-	in->error.what = what;
-	in->error.detail[0] = '\0';
-	if (oid)
-		ph_oid_to_hex(in->error.detail, in->options.algo, oid);
-	return status;
+	return ph__lane_fail(&in->main, status, what, oid);
 }
 
 void ph__in_charge(struct ph_pack_in *in, uint64_t bytes)
 {
-	in->uncharged += bytes;
-	ph_budget_spend(in->budget, in->uncharged / PH_BUDGET_UNIT_BYTES);
-	in->uncharged %= PH_BUDGET_UNIT_BYTES;
+	ph__lane_charge(&in->main, bytes);
 }
 
 uint64_t ph__in_inflate_max(const struct ph_pack_in *in)
@@ -176,9 +172,10 @@ void ph__in_nodes_free(struct ph_pack_in *in)
 /* Makes an error final; its place noted whatever it was. */
 static enum ph_status finish_failed(struct ph_pack_in *in, enum ph_status status)
 {
-	if (in->error.status != status)
+	if (in->main.error.status != status)
 		ph__in_fail(in, status, ph_status_text(status), NULL);
 	in->state = PH__IN_FAILED;
+	in->stats.resolved = in->resolved;
 	return status;
 }
 
@@ -190,8 +187,8 @@ enum ph_status ph_pack_in_write(struct ph_pack_in *in, const uint8_t *data, size
 
 	*used = 0;
 	if (in->state == PH__IN_FAILED)
-		return in->error.status;
-	in->budget = budget;
+		return in->main.error.status;
+	in->main.budget = budget;
 	while (status == PH_OK && pos < len && in->state <= PH__IN_TRAILER) {
 		if (*budget == 0)
 			status = PH_AGAIN;
@@ -220,6 +217,8 @@ static enum ph_status check_step(struct ph_pack_in *in)
 {
 	if (in->state == PH__IN_SORT)
 		return ph__in_sort(in);
+	if (in->state == PH__IN_SETTLE)
+		return ph__in_settle(in);
 	if (in->state == PH__IN_EXISTING)
 		return ph__in_existing(in);
 	if (in->state == PH__IN_EXISTING_LOAD)
@@ -253,33 +252,45 @@ static enum ph_status thin_step(struct ph_pack_in *in)
 
 static enum ph_status run_step(struct ph_pack_in *in)
 {
-	if (in->state == PH__IN_DESCEND)
-		return ph__in_descend(in);
-	if (in->state == PH__IN_MAKE)
-		return ph__in_making(in);
-	if (in->state == PH__IN_LOAD)
-		return ph__in_load(in);
 	if (in->state == PH__IN_ROOTS)
 		return ph__in_roots(in);
+	if (in->state == PH__IN_CREW)
+		return ph__in_crew(in);
+	if (in->state == PH__IN_FAMILY)
+		return ph__in_family(in);
 	if (in->state == PH__IN_LINK)
 		return ph__in_link(in);
 	return thin_step(in);
 }
 
+static enum ph_status run(struct ph_pack_in *in)
+{
+	enum ph_status status = PH_OK;
+
+	while (in->state != PH__IN_DONE && status >= 0 && status != PH_PENDING) {
+		if (*in->main.budget == 0)
+			return PH_AGAIN;
+		status = run_step(in);
+	}
+	return status < 0 || status == PH_PENDING ? status : PH_OK;
+}
+
 enum ph_status ph_pack_in_run(struct ph_pack_in *in, uint32_t *budget)
 {
+	enum ph_status status;
+
 	/* Calling it before write has returned PH_END is a mistake of the caller. */
 	assert(in->state > PH__IN_TRAILER);
 	if (in->state == PH__IN_FAILED)
-		return in->error.status;
-	in->budget = budget;
-	while (in->state != PH__IN_DONE) {
-		enum ph_status status;
-		if (*budget == 0)
-			return PH_AGAIN;
-		status = run_step(in);
-		if (status < 0)
-			return finish_failed(in, status);
+		return in->main.error.status;
+	in->main.budget = budget;
+	status = run(in);
+	if (status < 0)
+		return finish_failed(in, status);
+	/* While others are at work, ph__in_crew does this. */
+	if (in->state != PH__IN_CREW) {
+		ph__lane_tell(&in->main);
+		in->stats.resolved = in->resolved;
 	}
-	return PH_OK;
+	return status;
 }

@@ -21,29 +21,30 @@ bool ph__in_blob_present(const struct ph__in_blob *blob)
 
 uint64_t ph__in_blob_held(const struct ph__in_blob *blob)
 {
-	return blob->cap + (uint64_t)blob->extents_cap * sizeof(*blob->extents);
+	return blob->cap + (uint64_t)blob->extents_cap * sizeof(*blob->extents) +
+	       ph__tree_marks_held(&blob->marks);
 }
 
 /* A spare piece is taken unless most of it would lie idle. */
-static bool spare_fits(const struct ph_pack_in *in, size_t size)
+static bool spare_fits(const struct ph__in_lane *lane, size_t size)
 {
-	return in->spare && in->spare_cap >= size && in->spare_cap / 4 <= size + 1024;
+	return lane->spare && lane->spare_cap >= size && lane->spare_cap / 4 <= size + 1024;
 }
 
-enum ph_status ph__in_blob_alloc(struct ph_pack_in *in, struct ph__in_blob *blob, uint64_t size)
+enum ph_status ph__in_blob_alloc(struct ph__in_lane *lane, struct ph__in_blob *blob, uint64_t size)
 {
 	size_t cap = size > 0 ? (size_t)size : 1;
 
 	assert(!ph__in_blob_present(blob));
 	if (size > SIZE_MAX)
 		return PH_ERR_NOMEM;
-	if (spare_fits(in, cap)) {
-		blob->mem = in->spare;
-		cap = in->spare_cap;
-		in->spare = NULL;
-		in->spare_cap = 0;
+	if (spare_fits(lane, cap)) {
+		blob->mem = lane->spare;
+		cap = lane->spare_cap;
+		lane->spare = NULL;
+		lane->spare_cap = 0;
 	} else {
-		blob->mem = ph_mem_alloc(in->options.alloc, cap);
+		blob->mem = ph_mem_alloc(lane->in->options.alloc, cap);
 	}
 	if (!blob->mem)
 		return PH_ERR_NOMEM;
@@ -52,58 +53,61 @@ enum ph_status ph__in_blob_alloc(struct ph_pack_in *in, struct ph__in_blob *blob
 	return PH_OK;
 }
 
-void ph__in_blob_release(struct ph_pack_in *in, struct ph__in_blob *blob)
+void ph__in_blob_release(struct ph__in_lane *lane, struct ph__in_blob *blob)
 {
-	if (blob->mem && blob->cap <= SPARE_BYTES_MAX && blob->cap > in->spare_cap) {
-		ph_mem_free(in->options.alloc, in->spare);
-		in->spare = blob->mem;
-		in->spare_cap = blob->cap;
+	if (ph__in_batch_keep(lane, blob)) {
+		/* It goes when it has been hashed. */
+	} else if (blob->mem && blob->cap <= SPARE_BYTES_MAX && blob->cap > lane->spare_cap) {
+		ph_mem_free(lane->in->options.alloc, lane->spare);
+		lane->spare = blob->mem;
+		lane->spare_cap = blob->cap;
 	} else {
-		ph_mem_free(in->options.alloc, blob->mem);
+		ph_mem_free(lane->in->options.alloc, blob->mem);
 	}
-	ph_mem_free(in->options.alloc, blob->extents);
+	ph__tree_marks_release(&blob->marks, lane->in->options.alloc);
+	ph_mem_free(lane->in->options.alloc, blob->extents);
 	memset(blob, 0, sizeof(*blob));
 }
 
 /* ---- the scratch sink ---- */
 
-static enum ph_status scratch_flush(struct ph_pack_in *in)
+static enum ph_status scratch_flush(struct ph__in_lane *lane)
 {
-	struct ph_sink *scratch = in->options.scratch;
-	size_t len = in->scratch_out_len;
+	struct ph_sink *scratch = lane->in->options.scratch;
+	size_t len = lane->in->scratch_out_len;
 
-	in->scratch_out_len = 0;
-	return len > 0 ? scratch->ops->append(scratch, in->scratch_out, len) : PH_OK;
+	lane->in->scratch_out_len = 0;
+	return len > 0 ? scratch->ops->append(scratch, lane->in->scratch_out, len) : PH_OK;
 }
 
 /* Where the next byte will be. */
-static uint64_t scratch_end(const struct ph_pack_in *in)
+static uint64_t scratch_end(const struct ph__in_lane *lane)
 {
-	return in->options.scratch->size + in->scratch_out_len;
+	return lane->in->options.scratch->size + lane->in->scratch_out_len;
 }
 
-static enum ph_status scratch_append(struct ph_pack_in *in, const uint8_t *data, size_t len)
+static enum ph_status scratch_append(struct ph__in_lane *lane, const uint8_t *data, size_t len)
 {
-	enum ph_status status = ph__in_window(in, &in->scratch_out);
+	enum ph_status status = ph__in_window(lane->in, &lane->in->scratch_out);
 
 	while (status == PH_OK && len > 0) {
-		size_t room = PH__IN_WINDOW_BYTES - in->scratch_out_len;
+		size_t room = PH__IN_WINDOW_BYTES - lane->in->scratch_out_len;
 		size_t take = len < room ? len : room;
-		memcpy(in->scratch_out + in->scratch_out_len, data, take);
-		in->scratch_out_len += take;
+		memcpy(lane->in->scratch_out + lane->in->scratch_out_len, data, take);
+		lane->in->scratch_out_len += take;
 		data += take;
 		len -= take;
-		if (in->scratch_out_len == PH__IN_WINDOW_BYTES)
-			status = scratch_flush(in);
+		if (lane->in->scratch_out_len == PH__IN_WINDOW_BYTES)
+			status = scratch_flush(lane);
 	}
 	return status;
 }
 
 /* Moves the window on the scratch so that it begins at a byte. want are asked for, more may pay. */
-static enum ph_status scratch_fill(struct ph_pack_in *in, uint64_t at, uint64_t want)
+static enum ph_status scratch_fill(struct ph__in_lane *lane, uint64_t at, uint64_t want)
 {
-	struct ph_sink *scratch = in->options.scratch;
-	enum ph_status status = ph__in_window(in, &in->scratch_in);
+	struct ph_sink *scratch = lane->in->options.scratch;
+	enum ph_status status = ph__in_window(lane->in, &lane->in->scratch_in);
 	uint64_t len = want;
 
 	if (len < PH__IN_READ_BYTES_MIN)
@@ -111,17 +115,17 @@ static enum ph_status scratch_fill(struct ph_pack_in *in, uint64_t at, uint64_t 
 	if (len > PH__IN_WINDOW_BYTES)
 		len = PH__IN_WINDOW_BYTES;
 	if (status == PH_OK && at + len > scratch->size)
-		status = scratch_flush(in);
+		status = scratch_flush(lane);
 	if (status != PH_OK)
 		return status;
 	assert(at < scratch->size);
 	if (len > scratch->size - at)
 		len = scratch->size - at;
-	in->scratch_in_at = at;
-	in->scratch_in_len = (size_t)len;
-	status = scratch->ops->read(scratch, at, in->scratch_in, in->scratch_in_len);
+	lane->in->scratch_in_at = at;
+	lane->in->scratch_in_len = (size_t)len;
+	status = scratch->ops->read(scratch, at, lane->in->scratch_in, lane->in->scratch_in_len);
 	if (status != PH_OK)
-		in->scratch_in_len = 0;
+		lane->in->scratch_in_len = 0;
 	return status;
 }
 
@@ -151,8 +155,8 @@ void ph__in_blob_place(const struct ph__in_blob *blob, uint64_t pos, uint64_t *a
 	*len = (hi < blob->extents_count ? blob->extents[hi].pos : blob->size) - pos;
 }
 
-enum ph_status ph__in_blob_peek(struct ph_pack_in *in, const struct ph__in_blob *blob, uint64_t pos,
-                                size_t max, const uint8_t **out, size_t *len)
+enum ph_status ph__in_blob_peek(struct ph__in_lane *lane, const struct ph__in_blob *blob,
+                                uint64_t pos, size_t max, const uint8_t **out, size_t *len)
 {
 	uint64_t at;
 	uint64_t left;
@@ -167,22 +171,23 @@ enum ph_status ph__in_blob_peek(struct ph_pack_in *in, const struct ph__in_blob 
 		return PH_OK;
 	}
 	ph__in_blob_place(blob, pos, &at, &left);
-	if (at < in->scratch_in_at || at - in->scratch_in_at >= in->scratch_in_len) {
-		enum ph_status status = scratch_fill(in, at, left);
+	if (at < lane->in->scratch_in_at ||
+	    at - lane->in->scratch_in_at >= lane->in->scratch_in_len) {
+		enum ph_status status = scratch_fill(lane, at, left);
 		if (status != PH_OK)
 			return status;
 	}
-	skip = (size_t)(at - in->scratch_in_at);
-	if (left > in->scratch_in_len - skip)
-		left = in->scratch_in_len - skip;
-	*out = in->scratch_in + skip;
+	skip = (size_t)(at - lane->in->scratch_in_at);
+	if (left > lane->in->scratch_in_len - skip)
+		left = lane->in->scratch_in_len - skip;
+	*out = lane->in->scratch_in + skip;
 	*len = left < max ? (size_t)left : max;
 	return PH_OK;
 }
 
 /* ---- growing in the scratch ---- */
 
-static enum ph_status grow_extents(struct ph_pack_in *in, struct ph__in_blob *blob)
+static enum ph_status grow_extents(struct ph__in_lane *lane, struct ph__in_blob *blob)
 {
 	uint32_t cap = blob->extents_cap < EXTENTS_MIN ? EXTENTS_MIN : blob->extents_cap * 2;
 	struct ph__in_extent *grown;
@@ -192,7 +197,7 @@ static enum ph_status grow_extents(struct ph_pack_in *in, struct ph__in_blob *bl
 		cap = PH__IN_EXTENTS_MAX + 1;
 	if (blob->extents && blob->extents_count < blob->extents_cap)
 		return PH_OK;
-	grown = ph_mem_resize(in->options.alloc, blob->extents, cap, sizeof(*grown));
+	grown = ph_mem_resize(lane->in->options.alloc, blob->extents, cap, sizeof(*grown));
 	if (!grown)
 		return PH_ERR_NOMEM;
 	if (!blob->extents) {
@@ -215,7 +220,7 @@ static bool continues(const struct ph__in_blob *blob, uint64_t at)
 	return last->at + (blob->size - last->pos) == at;
 }
 
-static enum ph_status add_place(struct ph_pack_in *in, struct ph__in_blob *blob, uint64_t at,
+static enum ph_status add_place(struct ph__in_lane *lane, struct ph__in_blob *blob, uint64_t at,
                                 uint64_t len)
 {
 	enum ph_status status = PH_OK;
@@ -224,7 +229,7 @@ static enum ph_status add_place(struct ph_pack_in *in, struct ph__in_blob *blob,
 		blob->at = at;
 		blob->extents_count = 1;
 	} else if (!continues(blob, at)) {
-		status = grow_extents(in, blob);
+		status = grow_extents(lane, blob);
 		if (status != PH_OK)
 			return status;
 		blob->extents[blob->extents_count].pos = blob->size;
@@ -235,17 +240,17 @@ static enum ph_status add_place(struct ph_pack_in *in, struct ph__in_blob *blob,
 	return status;
 }
 
-enum ph_status ph__in_blob_add_bytes(struct ph_pack_in *in, struct ph__in_blob *blob,
+enum ph_status ph__in_blob_add_bytes(struct ph__in_lane *lane, struct ph__in_blob *blob,
                                      const uint8_t *data, size_t len)
 {
-	uint64_t at = scratch_end(in);
-	enum ph_status status = scratch_append(in, data, len);
+	uint64_t at = scratch_end(lane);
+	enum ph_status status = scratch_append(lane, data, len);
 
-	return status == PH_OK ? add_place(in, blob, at, len) : status;
+	return status == PH_OK ? add_place(lane, blob, at, len) : status;
 }
 
 /* Copies a piece of the scratch to its end; not more than a window at once. */
-static enum ph_status copy_piece(struct ph_pack_in *in, struct ph__in_blob *blob, uint64_t at,
+static enum ph_status copy_piece(struct ph__in_lane *lane, struct ph__in_blob *blob, uint64_t at,
                                  uint64_t len)
 {
 	while (len > 0) {
@@ -253,9 +258,9 @@ static enum ph_status copy_piece(struct ph_pack_in *in, struct ph__in_blob *blob
 		const uint8_t *data;
 		size_t part;
 		enum ph_status status =
-		        ph__in_blob_peek(in, &piece, 0, PH__IN_WINDOW_BYTES, &data, &part);
+		        ph__in_blob_peek(lane, &piece, 0, PH__IN_WINDOW_BYTES, &data, &part);
 		if (status == PH_OK)
-			status = ph__in_blob_add_bytes(in, blob, data, part);
+			status = ph__in_blob_add_bytes(lane, blob, data, part);
 		if (status != PH_OK)
 			return status;
 		at += part;
@@ -264,11 +269,11 @@ static enum ph_status copy_piece(struct ph_pack_in *in, struct ph__in_blob *blob
 	return PH_OK;
 }
 
-enum ph_status ph__in_blob_add_piece(struct ph_pack_in *in, struct ph__in_blob *blob, uint64_t at,
-                                     uint64_t len)
+enum ph_status ph__in_blob_add_piece(struct ph__in_lane *lane, struct ph__in_blob *blob,
+                                     uint64_t at, uint64_t len)
 {
 	/* What is in too many pieces is slow to read: the rest of it is written out. */
 	if (blob->extents_count >= PH__IN_EXTENTS_MAX && !continues(blob, at))
-		return copy_piece(in, blob, at, len);
-	return add_place(in, blob, at, len);
+		return copy_piece(lane, blob, at, len);
+	return add_place(lane, blob, at, len);
 }

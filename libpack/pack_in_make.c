@@ -15,50 +15,68 @@
 
 /* ---- stored bytes ---- */
 
-static enum ph_status input_read(struct ph_pack_in *in, uint32_t pack, uint64_t at, size_t len)
+static enum ph_status input_read(struct ph__in_lane *lane, uint32_t pack, uint64_t at, size_t len)
 {
-	const struct ph_source *base = in->options.base;
-	struct ph_sink *run = in->options.run;
+	const struct ph_source *base = lane->in->options.base;
+	struct ph_sink *run = lane->in->options.run;
 
 	if (pack == PH__IN_OWN)
-		return run->ops->read(run, at, in->input, len);
-	return base->ops->read(base, pack, at, in->input, len);
+		return run->ops->read(run, at, lane->input, len);
+	return base->ops->read(base, pack, at, lane->input, len);
 }
 
-enum ph_status ph__in_input(struct ph_pack_in *in, uint32_t pack, uint64_t at, uint64_t end,
+enum ph_status ph__in_input(struct ph__in_lane *lane, uint32_t pack, uint64_t at, uint64_t end,
                             const uint8_t **out, size_t *len)
 {
-	enum ph_status status = ph__in_window(in, &in->input);
+	enum ph_status status = ph__in_window(lane->in, &lane->input);
 	uint64_t want = end - at;
 	size_t skip;
 
 	assert(at < end);
 	if (status != PH_OK)
 		return status;
-	if (pack != in->input_pack || at < in->input_at || at - in->input_at >= in->input_len) {
+	if (pack != lane->input_pack || at < lane->input_at ||
+	    at - lane->input_at >= lane->input_len) {
 		/* What follows in the run is likely to be wanted next. */
 		if (pack == PH__IN_OWN && want < PH__IN_READ_BYTES_MIN)
 			want = PH__IN_READ_BYTES_MIN;
-		if (pack == PH__IN_OWN && want > in->options.run->size - at)
-			want = in->options.run->size - at;
+		if (pack == PH__IN_OWN && want > lane->in->options.run->size - at)
+			want = lane->in->options.run->size - at;
 		if (want > PH__IN_WINDOW_BYTES)
 			want = PH__IN_WINDOW_BYTES;
-		in->input_len = 0;
-		status = input_read(in, pack, at, (size_t)want);
+		lane->input_len = 0;
+		status = input_read(lane, pack, at, (size_t)want);
 		if (status != PH_OK)
 			return status;
-		in->input_pack = pack;
-		in->input_at = at;
-		in->input_len = (size_t)want;
+		lane->input_pack = pack;
+		lane->input_at = at;
+		lane->input_len = (size_t)want;
 	}
-	skip = (size_t)(at - in->input_at);
-	want = in->input_len - skip;
-	*out = in->input + skip;
+	skip = (size_t)(at - lane->input_at);
+	want = lane->input_len - skip;
+	*out = lane->input + skip;
 	*len = want < end - at ? (size_t)want : (size_t)(end - at);
 	return PH_OK;
 }
 
-enum ph_status ph__in_header_read(struct ph_pack_in *in, const struct ph__in_stored *stored,
+enum ph_status ph__in_input_whole(struct ph__in_lane *lane, uint32_t pack, uint64_t at,
+                                  uint64_t end, const uint8_t **out)
+{
+	enum ph_status status;
+	size_t len;
+
+	assert(end - at <= PH__IN_WINDOW_BYTES);
+	status = ph__in_input(lane, pack, at, end, out, &len);
+	if (status != PH_OK || len == end - at)
+		return status;
+	/* The window ends in the middle: another one begins here. */
+	lane->input_len = 0;
+	status = ph__in_input(lane, pack, at, end, out, &len);
+	assert(status != PH_OK || len == end - at);
+	return status;
+}
+
+enum ph_status ph__in_header_read(struct ph__in_lane *lane, const struct ph__in_stored *stored,
                                   struct ph__in_header *out)
 {
 	uint8_t head[PH__IN_ENTRY_HEADER_BYTES_MAX];
@@ -70,7 +88,7 @@ enum ph_status ph__in_header_read(struct ph_pack_in *in, const struct ph__in_sto
 		const uint8_t *data;
 		size_t len;
 		enum ph_status status =
-		        ph__in_input(in, stored->pack, at, stored->end, &data, &len);
+		        ph__in_input(lane, stored->pack, at, stored->end, &data, &len);
 		if (status != PH_OK)
 			return status;
 		if (len > sizeof(head) - have)
@@ -78,7 +96,7 @@ enum ph_status ph__in_header_read(struct ph_pack_in *in, const struct ph__in_sto
 		memcpy(head + have, data, len);
 		have += len;
 		at += len;
-		status = ph__in_header_parse(out, in->options.algo, head, have);
+		status = ph__in_header_parse(out, lane->in->options.algo, head, have);
 		if (status == PH_OK)
 			return PH_OK;
 		if (status != PH_AGAIN)
@@ -90,35 +108,43 @@ enum ph_status ph__in_header_read(struct ph_pack_in *in, const struct ph__in_sto
 /* ---- beginning ---- */
 
 /* Where the content goes: memory, when it fits or must be parsed whole. */
-static enum ph_status choose_place(struct ph_pack_in *in, struct ph__in_make *make)
+static enum ph_status choose_place(struct ph__in_lane *lane, struct ph__in_make *make)
 {
-	uint64_t max = in->memory_max;
+	uint64_t max = lane->memory_max;
 
 	if (make->type != PH_OBJ_BLOB) {
-		max = in->options.limits->metadata_bytes_max;
+		max = lane->in->options.limits->metadata_bytes_max;
 		if (make->size > max)
-			return ph__in_fail(in, PH_ERR_LIMIT, "object too large", NULL);
+			return ph__lane_fail(lane, PH_ERR_LIMIT, "object too large", NULL);
 	}
-	return make->size <= max ? ph__in_blob_alloc(in, &make->blob, make->size) : PH_OK;
+	if (make->size <= max)
+		return ph__in_blob_alloc(lane, &make->blob, make->size);
+	return ph__in_window(lane->in, &lane->window);
 }
 
 /* All that is made counts, also what is made again. */
-static enum ph_status count_work(struct ph_pack_in *in, uint64_t bytes)
+static enum ph_status count_work(struct ph__in_lane *lane, uint64_t bytes)
 {
-	uint64_t max = ph__in_inflate_max(in);
+	uint64_t max = ph__in_inflate_max(lane->in);
 
-	in->work += bytes;
-	if (in->work / PH__IN_WORK_FACTOR > max)
-		return ph__in_fail(in, PH_ERR_LIMIT, "deltas make too much work", NULL);
+	lane->work += bytes;
+	if ((lane->work_known + lane->work) / PH__IN_WORK_FACTOR > max)
+		return ph__lane_fail(lane, PH_ERR_LIMIT, "deltas make too much work", NULL);
 	return PH_OK;
 }
 
-enum ph_status ph__in_make_start(struct ph_pack_in *in, const struct ph__in_stored *stored,
+enum ph_status ph__in_make_may(struct ph__in_lane *lane, uint64_t size)
+{
+	return size > PH__IN_LARGE_BYTES || size > lane->memory_max ? ph__in_large_take(lane)
+	                                                            : PH_OK;
+}
+
+enum ph_status ph__in_make_start(struct ph__in_lane *lane, const struct ph__in_stored *stored,
                                  const struct ph__in_blob *base, bool hashing, bool keep)
 {
-	struct ph__in_make *make = &in->make;
+	struct ph__in_make *make = &lane->make;
 	struct ph__in_header header;
-	enum ph_status status = ph__in_header_read(in, stored, &header);
+	enum ph_status status = ph__in_header_read(lane, stored, &header);
 
 	assert(!make->active);
 	assert(!ph__in_blob_present(&make->blob));
@@ -143,21 +169,24 @@ enum ph_status ph__in_make_start(struct ph_pack_in *in, const struct ph__in_stor
 	make->delta_size = header.size;
 	make->begun = false;
 	make->ended = false;
+	make->later = false;
+	make->named = false;
+	make->direct = false;
 	make->pos = 0;
 	make->len = 0;
 	make->op.size = 0;
 	make->op_done = 0;
-	status = count_work(in, header.size + (stored->delta ? stored->size : 0));
+	status = count_work(lane, header.size + (stored->delta ? stored->size : 0));
 	if (status == PH_OK)
-		status = choose_place(in, make);
-	ph_inflate_start(in->inflate, header.size);
+		status = choose_place(lane, make);
+	ph_inflate_start(lane->inflate, header.size);
 	return status;
 }
 
 /* ---- ending ---- */
 
 /* Hashes what came to memory, a step at a time. */
-static enum ph_status hash_memory(struct ph_pack_in *in, struct ph__in_make *make)
+static enum ph_status hash_memory(struct ph__in_lane *lane, struct ph__in_make *make)
 {
 	uint64_t left = make->done - make->hashed;
 	size_t step = left < PH__IN_STEP_BYTES ? (size_t)left : PH__IN_STEP_BYTES;
@@ -165,41 +194,43 @@ static enum ph_status hash_memory(struct ph_pack_in *in, struct ph__in_make *mak
 	if (!make->hashing || !make->blob.mem)
 		return PH_OK;
 	ph_hash_update(&make->hash, make->blob.mem + make->hashed, step);
-	ph__in_charge(in, step);
+	ph__lane_charge(lane, step);
 	make->hashed += step;
 	return make->hashed < make->done ? PH_AGAIN : PH_OK;
 }
 
-static enum ph_status make_end(struct ph_pack_in *in)
+static enum ph_status make_end(struct ph__in_lane *lane)
 {
-	struct ph__in_make *make = &in->make;
-	enum ph_status status = hash_memory(in, make);
+	struct ph__in_make *make = &lane->make;
+	enum ph_status status = hash_memory(lane, make);
 
 	if (status != PH_OK)
 		return status;
-	if (make->hashing)
-		ph_hash_final(&make->hash, &make->oid);
 	make->active = false;
-	return PH_OK;
+	if (!make->hashing)
+		return PH_OK;
+	ph_hash_final(&make->hash, &make->oid);
+	make->named = true;
+	return ph_hash_attacked(&make->hash) ? ph__in_attacked(lane, &make->oid) : PH_OK;
 }
 
 /* Bytes of the result that did not go to memory. */
-static enum ph_status emit_bytes(struct ph_pack_in *in, const uint8_t *data, size_t len)
+static enum ph_status emit_bytes(struct ph__in_lane *lane, const uint8_t *data, size_t len)
 {
-	struct ph__in_make *make = &in->make;
+	struct ph__in_make *make = &lane->make;
 
 	if (make->hashing)
 		ph_hash_update(&make->hash, data, len);
-	return make->keep ? ph__in_blob_add_bytes(in, &make->blob, data, len) : PH_OK;
+	return make->keep ? ph__in_blob_add_bytes(lane, &make->blob, data, len) : PH_OK;
 }
 
 /* ---- inflating ---- */
 
 /* One call of inflate with what is left of the stream. PH_OK, PH_END, errors. */
-static enum ph_status inflate_some(struct ph_pack_in *in, uint8_t *out, size_t *out_pos,
+static enum ph_status inflate_some(struct ph__in_lane *lane, uint8_t *out, size_t *out_pos,
                                    size_t out_len)
 {
-	struct ph__in_make *make = &in->make;
+	struct ph__in_make *make = &lane->make;
 	const uint8_t *data;
 	size_t before = *out_pos;
 	size_t len;
@@ -209,72 +240,110 @@ static enum ph_status inflate_some(struct ph_pack_in *in, uint8_t *out, size_t *
 	/* It was whole when it was stored. */
 	if (make->at >= make->end)
 		return PH_ERR_CORRUPT;
-	status = ph__in_input(in, make->pack, make->at, make->end, &data, &len);
+	status = ph__in_input(lane, make->pack, make->at, make->end, &data, &len);
 	if (status != PH_OK)
 		return status;
-	status = ph_inflate_step(in->inflate, data, &pos, len, out, out_pos, out_len);
+	status = ph_inflate_step(lane->inflate, data, &pos, len, out, out_pos, out_len);
 	make->at += pos;
-	ph__in_charge(in, *out_pos - before);
+	ph__lane_charge(lane, *out_pos - before);
 	if (status == PH_OK && pos == 0 && *out_pos == before)
 		return PH_ERR_CORRUPT;
 	return status == PH_ERR_ZLIB ? PH_ERR_CORRUPT : status;
 }
 
-/* A step of inflating a whole object. */
-static enum ph_status inflate_step(struct ph_pack_in *in)
+/*
+ * Inflates what is left of the stream in one go, if it can be. False: it is to be done in steps,
+ * which also tell what is wrong with it.
+ */
+static enum ph_status unpack(struct ph__in_lane *lane, uint8_t *out, size_t size, bool *done)
 {
-	struct ph__in_make *make = &in->make;
+	struct ph__in_make *make = &lane->make;
+	const struct ph_unpack *unpack = lane->in->options.unpack;
+	const uint8_t *data;
+	enum ph_status status;
+	size_t len;
+	size_t used;
+
+	*done = false;
+	if (!lane->unpack || size > PH__IN_DIRECT_BYTES_MAX || make->at >= make->end ||
+	    make->end - make->at > PH__IN_WINDOW_BYTES)
+		return PH_OK;
+	len = (size_t)(make->end - make->at);
+	status = ph__in_input_whole(lane, make->pack, make->at, make->end, &data);
+	if (status != PH_OK || unpack->run(lane->unpack, data, len, &used, out, size) != PH_OK)
+		return status;
+	make->at += used;
+	ph__lane_charge(lane, size);
+	*done = true;
+	return PH_OK;
+}
+
+/* A step of inflating a whole object. */
+static enum ph_status inflate_step(struct ph__in_lane *lane)
+{
+	struct ph__in_make *make = &lane->make;
 	size_t out_len = 0;
 	enum ph_status status;
 
 	if (make->ended)
-		return make_end(in);
+		return make_end(lane);
+	if (make->blob.mem && make->done == 0) {
+		bool done;
+
+		status = unpack(lane, make->blob.mem, (size_t)make->size, &done);
+		if (status != PH_OK)
+			return status;
+		make->ended = done;
+		make->done = done ? make->size : 0;
+		if (done)
+			return make_end(lane);
+	}
 	if (make->blob.mem) {
 		uint64_t stop = make->done + PH__IN_STEP_BYTES;
 		size_t at = (size_t)make->done;
 		if (stop > make->size)
 			stop = make->size;
-		status = inflate_some(in, make->blob.mem, &at, (size_t)stop);
+		status = inflate_some(lane, make->blob.mem, &at, (size_t)stop);
 		make->done = at;
 	} else {
-		status = inflate_some(in, in->window, &out_len, PH__IN_WINDOW_BYTES);
+		status = inflate_some(lane, lane->window, &out_len, PH__IN_WINDOW_BYTES);
 		make->done += out_len;
 		if (status >= 0 && out_len > 0) {
-			enum ph_status emitted = emit_bytes(in, in->window, out_len);
+			enum ph_status emitted = emit_bytes(lane, lane->window, out_len);
 			if (emitted != PH_OK)
 				return emitted;
 		}
 	}
 	if (status == PH_END) {
 		make->ended = true;
-		return make_end(in);
+		return make_end(lane);
 	}
 	return status == PH_OK ? PH_AGAIN : status;
 }
 
 /* ---- applying, the direct way ---- */
 
-static enum ph_status reserve_delta(struct ph_pack_in *in, size_t size)
+static enum ph_status reserve_delta(struct ph__in_lane *lane, size_t size)
 {
 	uint8_t *grown;
 
-	if (in->delta_cap >= size)
+	if (lane->delta_cap >= size)
 		return PH_OK;
 	if (size < PH__IN_WINDOW_BYTES)
 		size = PH__IN_WINDOW_BYTES;
 	/* Its content is not worth keeping. */
-	grown = ph_mem_alloc(in->options.alloc, size);
+	grown = ph_mem_alloc(lane->in->options.alloc, size);
 	if (!grown)
 		return PH_ERR_NOMEM;
-	ph_mem_free(in->options.alloc, in->delta);
-	in->delta = grown;
-	in->delta_cap = size;
+	ph_mem_free(lane->in->options.alloc, lane->delta);
+	lane->delta = grown;
+	lane->delta_cap = size;
 	return PH_OK;
 }
 
-static enum ph_status fail_delta(struct ph_pack_in *in)
+static enum ph_status fail_delta(struct ph__in_lane *lane)
 {
-	return ph__in_fail(in, PH_ERR_DELTA, "bad delta", NULL);
+	return ph__lane_fail(lane, PH_ERR_DELTA, "bad delta", NULL);
 }
 
 static bool is_direct(const struct ph__in_make *make)
@@ -283,45 +352,61 @@ static bool is_direct(const struct ph__in_make *make)
 	       make->delta_size <= PH__IN_DIRECT_BYTES_MAX;
 }
 
-static enum ph_status apply_direct(struct ph_pack_in *in)
+enum ph_status ph__in_name(struct ph__in_lane *lane)
 {
-	struct ph__in_make *make = &in->make;
-	const struct ph__in_blob *base = make->base;
-	enum ph_status status = reserve_delta(in, (size_t)make->delta_size);
+	struct ph__in_make *make = &lane->make;
+	struct ph_hash_item item = {
+	        .type = make->type, .data = make->blob.mem, .size = (size_t)make->size};
 
+	ph_hash_items(lane->in->options.algo, &item, 1);
+	ph__lane_charge(lane, make->size);
+	make->oid = item.oid;
+	make->named = true;
+	return item.attacked ? ph__in_attacked(lane, &make->oid) : PH_OK;
+}
+
+static enum ph_status apply_direct(struct ph__in_lane *lane)
+{
+	struct ph__in_make *make = &lane->make;
+	const struct ph__in_blob *base = make->base;
+	enum ph_status status = reserve_delta(lane, (size_t)make->delta_size);
+	bool done = false;
+
+	if (status == PH_OK && make->len == 0)
+		status = unpack(lane, lane->delta, (size_t)make->delta_size, &done);
+	if (done) {
+		make->len = (size_t)make->delta_size;
+		status = PH_END;
+	}
 	while (status == PH_OK)
-		status = inflate_some(in, in->delta, &make->len, (size_t)make->delta_size);
+		status = inflate_some(lane, lane->delta, &make->len, (size_t)make->delta_size);
 	if (status != PH_END)
 		return status;
-	status = ph_delta_apply(base->mem, (size_t)base->size, in->delta, make->len, make->blob.mem,
-	                        (size_t)make->size);
+	status = ph_delta_apply(base->mem, (size_t)base->size, lane->delta, make->len,
+	                        make->blob.mem, (size_t)make->size);
 	if (status != PH_OK)
-		return fail_delta(in);
-	ph__in_charge(in, make->size);
-	if (make->hashing) {
-		ph_hash_object(&make->oid, in->options.algo, make->type, make->blob.mem,
-		               (size_t)make->size);
-		ph__in_charge(in, make->size);
-	}
+		return fail_delta(lane);
+	ph__lane_charge(lane, make->size);
+	make->direct = true;
 	make->active = false;
-	return PH_OK;
+	return make->hashing && !make->later ? ph__in_name(lane) : PH_OK;
 }
 
 /* ---- applying in steps ---- */
 
 /* Has enough of the delta in the window for an instruction, or its rest. */
-static enum ph_status refill_delta(struct ph_pack_in *in)
+static enum ph_status refill_delta(struct ph__in_lane *lane)
 {
-	struct ph__in_make *make = &in->make;
-	enum ph_status status = reserve_delta(in, PH__IN_WINDOW_BYTES);
+	struct ph__in_make *make = &lane->make;
+	enum ph_status status = reserve_delta(lane, PH__IN_WINDOW_BYTES);
 
 	if (status != PH_OK || make->ended || make->len - make->pos >= DELTA_OP_BYTES_MAX)
 		return status;
-	memmove(in->delta, in->delta + make->pos, make->len - make->pos);
+	memmove(lane->delta, lane->delta + make->pos, make->len - make->pos);
 	make->len -= make->pos;
 	make->pos = 0;
 	while (make->len < PH__IN_WINDOW_BYTES) {
-		status = inflate_some(in, in->delta, &make->len, PH__IN_WINDOW_BYTES);
+		status = inflate_some(lane, lane->delta, &make->len, PH__IN_WINDOW_BYTES);
 		if (status == PH_END) {
 			make->ended = true;
 			return PH_OK;
@@ -332,66 +417,67 @@ static enum ph_status refill_delta(struct ph_pack_in *in)
 	return PH_OK;
 }
 
-static enum ph_status begin_delta(struct ph_pack_in *in)
+static enum ph_status begin_delta(struct ph__in_lane *lane)
 {
-	struct ph__in_make *make = &in->make;
+	struct ph__in_make *make = &lane->make;
 	uint64_t base_size;
 	uint64_t result_size;
 	size_t header_len;
-	enum ph_status status = refill_delta(in);
+	enum ph_status status = refill_delta(lane);
 
 	if (status != PH_OK)
 		return status;
-	if (ph_delta_sizes(in->delta, make->len, &base_size, &result_size, &header_len) != PH_OK ||
+	if (ph_delta_sizes(lane->delta, make->len, &base_size, &result_size, &header_len) !=
+	            PH_OK ||
 	    base_size != make->base->size || result_size != make->size)
-		return fail_delta(in);
+		return fail_delta(lane);
 	make->pos = header_len;
 	return PH_OK;
 }
 
 /* The next instruction. PH_OK, PH_END, errors. */
-static enum ph_status next_op(struct ph_pack_in *in)
+static enum ph_status next_op(struct ph__in_lane *lane)
 {
-	struct ph__in_make *make = &in->make;
-	enum ph_status status = refill_delta(in);
+	struct ph__in_make *make = &lane->make;
+	enum ph_status status = refill_delta(lane);
 
 	if (status != PH_OK)
 		return status;
-	status = ph_delta_next(in->delta, make->len, &make->pos, &make->op);
+	status = ph_delta_next(lane->delta, make->len, &make->pos, &make->op);
 	/* The last one stays done: this is asked again while the hash is behind. */
 	if (status == PH_END)
-		return make->done == make->size ? PH_END : fail_delta(in);
+		return make->done == make->size ? PH_END : fail_delta(lane);
 	make->op_done = 0;
 	if (status != PH_OK || make->op.size > make->size - make->done)
-		return fail_delta(in);
+		return fail_delta(lane);
 	if (make->op.copy && (make->op.offset > make->base->size ||
 	                      make->op.size > make->base->size - make->op.offset))
-		return fail_delta(in);
+		return fail_delta(lane);
 	return PH_OK;
 }
 
 /* A piece of a base in the scratch into a result in the scratch: only its place is noted. */
-static enum ph_status copy_place(struct ph_pack_in *in, uint64_t offset, size_t len)
+static enum ph_status copy_place(struct ph__in_lane *lane, uint64_t offset, size_t len)
 {
-	struct ph__in_make *make = &in->make;
+	struct ph__in_make *make = &lane->make;
 	uint64_t at;
 	uint64_t left;
 
 	ph__in_blob_place(make->base, offset, &at, &left);
 	assert(len <= left);
-	return ph__in_blob_add_piece(in, &make->blob, at, len);
+	return ph__in_blob_add_piece(lane, &make->blob, at, len);
 }
 
 /* Some bytes of the base to the result; *len says how many. */
-static enum ph_status copy_some(struct ph_pack_in *in, size_t *len)
+static enum ph_status copy_some(struct ph__in_lane *lane, size_t *len)
 {
-	struct ph__in_make *make = &in->make;
+	struct ph__in_make *make = &lane->make;
 	uint64_t offset = make->op.offset + make->op_done;
 	size_t left = make->op.size - make->op_done;
 	size_t max = left < PH__IN_WINDOW_BYTES ? left : PH__IN_WINDOW_BYTES;
 	bool place = !make->blob.mem && make->keep && !make->base->mem;
 	const uint8_t *data;
-	enum ph_status status = ph__in_blob_peek(in, make->base, offset, max, &data, len);
+	enum ph_status status = ph__in_blob_peek(lane, make->base, offset, max, &data, len);
 
 	if (status != PH_OK)
 		return status;
@@ -400,71 +486,72 @@ static enum ph_status copy_some(struct ph_pack_in *in, size_t *len)
 		return PH_OK;
 	}
 	if (!place)
-		return emit_bytes(in, data, *len);
+		return emit_bytes(lane, data, *len);
 	if (make->hashing)
 		ph_hash_update(&make->hash, data, *len);
-	return copy_place(in, offset, *len);
+	return copy_place(lane, offset, *len);
 }
 
 /* Follows a part of the instruction at work. */
-static enum ph_status follow_op(struct ph_pack_in *in, size_t *len)
+static enum ph_status follow_op(struct ph__in_lane *lane, size_t *len)
 {
-	struct ph__in_make *make = &in->make;
+	struct ph__in_make *make = &lane->make;
 
 	if (make->op.copy)
-		return copy_some(in, len);
+		return copy_some(lane, len);
 	*len = make->op.size;
 	if (!make->blob.mem)
-		return emit_bytes(in, make->op.insert, *len);
+		return emit_bytes(lane, make->op.insert, *len);
 	memcpy(make->blob.mem + make->done, make->op.insert, *len);
 	return PH_OK;
 }
 
-static enum ph_status apply_step(struct ph_pack_in *in)
+static enum ph_status apply_step(struct ph__in_lane *lane)
 {
-	struct ph__in_make *make = &in->make;
+	struct ph__in_make *make = &lane->make;
 	uint64_t stop = make->done + PH__IN_STEP_BYTES;
 	enum ph_status status = PH_OK;
 
 	while (status == PH_OK && make->done < stop) {
 		size_t len;
 		if (make->op_done == make->op.size) {
-			status = next_op(in);
+			status = next_op(lane);
 			if (status != PH_OK)
 				break;
 		}
-		status = follow_op(in, &len);
+		status = follow_op(lane, &len);
 		if (status != PH_OK)
 			break;
 		make->op_done += (uint32_t)len;
 		make->done += len;
-		ph__in_charge(in, len);
+		ph__lane_charge(lane, len);
 	}
 	if (status < 0)
 		return status;
-	if (hash_memory(in, make) != PH_OK)
+	if (hash_memory(lane, make) != PH_OK)
 		return PH_AGAIN;
-	return status == PH_END ? make_end(in) : PH_AGAIN;
+	return status == PH_END ? make_end(lane) : PH_AGAIN;
 }
 
 /* ---- both ---- */
 
-enum ph_status ph__in_make_step(struct ph_pack_in *in)
+enum ph_status ph__in_make_step(struct ph__in_lane *lane)
 {
-	struct ph__in_make *make = &in->make;
+	struct ph__in_make *make = &lane->make;
 
 	assert(make->active);
 	if (make->apply && !make->begun && is_direct(make))
-		return apply_direct(in);
+		return apply_direct(lane);
 	if (!make->begun) {
 		make->begun = true;
 		if (make->hashing)
-			ph_hash_init_object(&make->hash, in->options.algo, make->type, make->size);
+			ph_hash_init_object(&make->hash, lane->in->options.algo, make->type,
+			                    make->size);
 		if (make->apply) {
-			enum ph_status status = begin_delta(in);
+			enum ph_status status = begin_delta(lane);
 			if (status != PH_OK)
 				return status;
 		}
 	}
-	return make->apply ? apply_step(in) : inflate_step(in);
+	return make->apply ? apply_step(lane) : inflate_step(lane);
 }

@@ -6,6 +6,7 @@
  * What arrives in pieces is put together in in->head only where it is a few bytes long.
  */
 #include "pack_in_int.h"
+#include "unpack_int.h"
 
 #include <assert.h>
 #include <string.h>
@@ -271,8 +272,9 @@ static enum ph_status begin_entry(struct ph_pack_in *in, uint64_t offset)
 		record->oid = in->entry.base;
 	else
 		ph_hash_init_object(&in->hash, in->options.algo, in->entry.type, in->entry.size);
-	ph_inflate_start(in->inflate, in->entry.size);
+	ph_inflate_start(in->main.inflate, in->entry.size);
 	in->entry_done = 0;
+	in->begun = false;
 	in->head_len = 0;
 	in->state = PH__IN_DATA;
 	ph__in_charge(in, PH__IN_ENTRY_CHARGE);
@@ -374,7 +376,10 @@ static enum ph_status end_entry(struct ph_pack_in *in)
 		status = end_delta(in);
 	} else {
 		ph_hash_final(&in->hash, &record->oid);
-		status = ph__in_fsck(in, in->entry.type, &record->oid, in->meta, record->size);
+		status = ph_hash_attacked(&in->hash)
+		                 ? ph__in_attacked(&in->main, &record->oid)
+		                 : ph__in_look(&in->main, in->entry.type, in->count, &record->oid,
+		                               in->meta, record->size);
 	}
 	if (status != PH_OK)
 		return status;
@@ -385,12 +390,29 @@ static enum ph_status end_entry(struct ph_pack_in *in)
 	return in->state == PH__IN_TRAILER ? ph__in_run_flush(in) : PH_OK;
 }
 
+/* An entry that begins here and is here as a whole, inflated in one go. False: in steps, then. */
+static bool unpack(struct ph_pack_in *in, const uint8_t *data, size_t *pos, size_t stop,
+                   uint8_t *out, size_t *out_len)
+{
+	const struct ph_unpack *unpack = in->options.unpack;
+	size_t size = (size_t)in->entry.size;
+	size_t used;
+
+	if (!in->main.unpack || in->begun || in->entry.size > PH__IN_WINDOW_BYTES ||
+	    !ph__unpack_plain(data + *pos, stop - *pos) ||
+	    unpack->run(in->main.unpack, data + *pos, stop - *pos, &used, out, size) != PH_OK)
+		return false;
+	*pos += used;
+	*out_len = size;
+	return true;
+}
+
 static enum ph_status parse_data(struct ph_pack_in *in, const uint8_t *data, size_t len,
                                  size_t *pos)
 {
 	size_t before = *pos;
 	size_t stop = len - *pos > PH__IN_WINDOW_BYTES ? *pos + PH__IN_WINDOW_BYTES : len;
-	uint8_t *out = in->window;
+	uint8_t *out = in->main.window;
 	size_t room = PH__IN_WINDOW_BYTES;
 	size_t out_len = 0;
 	enum ph_status inflated;
@@ -403,7 +425,11 @@ static enum ph_status parse_data(struct ph_pack_in *in, const uint8_t *data, siz
 		if (room > in->meta_cap - in->entry_done)
 			room = in->meta_cap - (size_t)in->entry_done;
 	}
-	inflated = ph_inflate_step(in->inflate, data, pos, stop, out, &out_len, room);
+	if (unpack(in, data, pos, stop, out, &out_len))
+		inflated = PH_END;
+	else
+		inflated = ph_inflate_step(in->main.inflate, data, pos, stop, out, &out_len, room);
+	in->begun = true;
 	status = take_entry_bytes(in, data + before, *pos - before);
 	if (status != PH_OK)
 		return status;

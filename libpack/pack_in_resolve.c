@@ -125,18 +125,19 @@ enum ph_status ph__in_link(struct ph_pack_in *in)
 	return PH_OK;
 }
 
-void ph__in_children_start(struct ph_pack_in *in, uint32_t frame, uint32_t entry)
+void ph__in_children_start(struct ph__in_lane *lane, uint32_t frame, uint32_t entry)
 {
+	const struct ph_pack_in *in = lane->in;
 	uint32_t head = ph__in_node(in, entry)->child;
 
-	in->stack[frame].entry = entry;
-	in->stack[frame].cursor = head;
+	lane->stack[frame].entry = entry;
+	lane->stack[frame].cursor = head;
 	if (head != PH__IN_NONE && ph__in_node(in, head)->link != PH__IN_NONE)
-		in->stack[frame].cursor = ph__in_node(in, head)->link;
+		lane->stack[frame].cursor = ph__in_node(in, head)->link;
 }
 
 /* The head's siblings in their order, then the head. */
-static void children_next(struct ph_pack_in *in, struct ph__in_frame *frame)
+static void children_next(const struct ph_pack_in *in, struct ph__in_frame *frame)
 {
 	uint32_t head = ph__in_node(in, frame->entry)->child;
 	uint32_t link = ph__in_node(in, frame->cursor)->link;
@@ -154,29 +155,28 @@ static void children_next(struct ph_pack_in *in, struct ph__in_frame *frame)
  * own that the family builds on: fine, unless it is a member of that family itself, or the chains
  * get too long together.
  */
-static enum ph_status supersede(struct ph_pack_in *in, uint32_t added)
+static enum ph_status supersede(struct ph__in_lane *lane, uint32_t added)
 {
-	uint32_t depth = in->depth - in->root;
+	struct ph_pack_in *in = lane->in;
+	uint32_t depth = lane->depth - lane->root;
 
-	if (in->stack[in->root].entry == added)
-		return ph__in_fail(in, PH_ERR_DELTA, "deltas in a circle",
-		                   &ph__in_record(in, added)->oid);
+	if (lane->stack[lane->root].entry == added)
+		return ph__lane_fail(lane, PH_ERR_DELTA, "deltas in a circle",
+		                     &ph__in_record(in, added)->oid);
 	depth += ph__in_node(in, added)->weight;
 	if (depth > in->options.limits->delta_depth_max)
-		return ph__in_fail(in, PH_ERR_LIMIT, "delta chain too long", NULL);
-	if (in->family_depth < depth)
-		in->family_depth = depth;
+		return ph__lane_fail(lane, PH_ERR_LIMIT, "delta chain too long", NULL);
+	if (lane->family_depth < depth)
+		lane->family_depth = depth;
 	ph__in_record(in, added)->type = PH_OBJ_NONE;
 	return PH_OK;
 }
 
-enum ph_status ph__in_adopt(struct ph_pack_in *in, uint32_t entry, const struct ph_oid *oid)
+static enum ph_status adopt(struct ph__in_lane *lane, uint32_t entry, const struct ph_oid *oid)
 {
-	uint32_t *at;
+	struct ph_pack_in *in = lane->in;
+	uint32_t *at = bucket_of(in, oid);
 
-	if (in->ref_left == 0)
-		return PH_OK;
-	at = bucket_of(in, oid);
 	while (*at != PH__IN_NONE) {
 		uint32_t found = *at;
 		if (!ph_oid_equal(&ph__in_record(in, found)->oid, oid)) {
@@ -188,7 +188,7 @@ enum ph_status ph__in_adopt(struct ph_pack_in *in, uint32_t entry, const struct 
 		if (found < in->stats.received) {
 			add_child(in, entry, found);
 		} else {
-			enum ph_status status = supersede(in, found);
+			enum ph_status status = supersede(lane, found);
 			if (status != PH_OK)
 				return status;
 		}
@@ -196,127 +196,186 @@ enum ph_status ph__in_adopt(struct ph_pack_in *in, uint32_t entry, const struct 
 	return PH_OK;
 }
 
+enum ph_status ph__in_adopt(struct ph__in_lane *lane, uint32_t entry, const struct ph_oid *oid)
+{
+	struct ph_pack_in *in = lane->in;
+	enum ph_status status = PH_OK;
+
+	if (in->ref_deltas == 0)
+		return PH_OK;
+	ph__in_lock(in);
+	if (in->ref_left > 0)
+		status = adopt(lane, entry, oid);
+	ph__in_unlock(in);
+	return status;
+}
+
 /* ---- families ---- */
 
-enum ph_status ph__in_roots(struct ph_pack_in *in)
+enum ph_status ph__in_roots_next(struct ph__in_lane *lane, uint32_t *next, uint32_t end)
 {
+	const struct ph_pack_in *in = lane->in;
 	uint32_t steps = PH__IN_STEP_ENTRIES;
-	uint32_t i;
 
-	assert(in->depth == 0);
-	for (; in->next < in->stats.received && steps > 0; steps--) {
+	assert(lane->depth == 0);
+	for (; *next < end && steps > 0; steps--) {
 		enum ph_status status;
-		i = in->next++;
+		uint32_t i = (*next)++;
+
 		if (ph__in_record(in, i)->delta)
 			continue;
-		status = ph__in_adopt(in, i, &ph__in_record(in, i)->oid);
+		status = ph__in_adopt(lane, i, &ph__in_record(in, i)->oid);
 		if (status != PH_OK)
 			return status;
 		if (ph__in_node(in, i)->child == PH__IN_NONE)
 			continue;
-		status = ph__in_stack_push(in, PH__IN_OWN, i);
-		if (status != PH_OK)
-			return status;
-		in->root = 0;
-		in->family_depth = 0;
-		in->memory_max = in->options.limits->delta_resident_bytes_max;
-		ph__in_children_start(in, 0, i);
-		in->state = PH__IN_LOAD;
-		return PH_OK;
+		status = ph__in_stack_push(lane, PH__IN_OWN, i);
+		if (status == PH_OK)
+			ph__lane_begin(lane, i);
+		return status;
 	}
-	ph__in_charge(in, PH__IN_STEP_ENTRIES * 4);
-	if (in->next == in->stats.received) {
-		in->next = 0;
-		in->state = PH__IN_THIN;
-	}
+	ph__lane_charge(lane, (uint64_t)(PH__IN_STEP_ENTRIES - steps) * 4);
+	return *next < end ? PH_OK : PH_END;
+}
+
+/* The families that begin in the pack: by threads, or here. */
+enum ph_status ph__in_roots(struct ph_pack_in *in)
+{
+	enum ph_status status;
+
+	if (in->next == 0 && in->main.state == PH__IN_IDLE && in->results >= PH__IN_CREW_BYTES &&
+	    ph__in_crew_width(in->options.executor, in->stats.deltas) > 0)
+		return ph__in_crew_begin(in);
+	if (in->main.state != PH__IN_IDLE)
+		status = ph__lane_step(&in->main);
+	else
+		status = ph__in_roots_next(&in->main, &in->next, in->stats.received);
+	if (status != PH_END || in->main.state != PH__IN_IDLE || in->next < in->stats.received)
+		return status;
+	status = ph__lane_flush(&in->main);
+	if (status != PH_OK)
+		return status;
+	in->next = 0;
+	in->state = PH__IN_THIN;
 	return PH_OK;
 }
 
-/* The family's last frame is left; what lies below the root of an added base goes with it. */
-static void end_family(struct ph_pack_in *in)
+/* The family of a base that is not in the pack. */
+enum ph_status ph__in_family(struct ph_pack_in *in)
 {
-	bool added = in->stack[in->root].pack != PH__IN_OWN;
+	enum ph_status status = ph__lane_step(&in->main);
 
-	if (added)
-		ph__in_thin_end(in);
-	ph__in_stack_clear(in);
-	in->state = added ? PH__IN_THIN : PH__IN_ROOTS;
-}
-
-/* Goes to the next child of the top frame, or leaves it. */
-enum ph_status ph__in_descend(struct ph_pack_in *in)
-{
-	struct ph__in_frame *top = ph__in_stack_top(in);
-	struct ph__in_stored stored;
-	bool keep;
-
-	if (top->cursor == PH__IN_NONE) {
-		if (in->depth - 1 == in->root)
-			end_family(in);
-		else
-			ph__in_stack_pop(in);
-		return PH_OK;
-	}
-	if (!ph__in_blob_present(&top->blob)) {
-		in->state = PH__IN_LOAD;
-		return PH_OK;
-	}
-	if (in->depth - in->root > in->options.limits->delta_depth_max)
-		return ph__in_fail(in, PH_ERR_LIMIT, "delta chain too long", NULL);
-	in->making = top->cursor;
-	children_next(in, top);
-	ph__in_stored_own(in, in->making, &stored);
-	stored.type = (enum ph_object_type)ph__in_record(in, in->stack[in->root].entry)->type;
-	keep = ph__in_node(in, in->making)->child != PH__IN_NONE || in->ref_left > 0;
-	in->state = PH__IN_MAKE;
-	ph__in_charge(in, PH__IN_ENTRY_CHARGE);
-	return ph__in_make_start(in, &stored, &top->blob, true, keep);
-}
-
-enum ph_status ph__in_load(struct ph_pack_in *in)
-{
-	enum ph_status status = ph__in_chain_load(in);
-
-	if (status == PH_OK)
-		in->state = PH__IN_DESCEND;
+	if (status == PH_END)
+		in->state = PH__IN_THIN;
 	return status;
 }
 
-/* An object was made: its id is known, its checks follow, and its own children. */
-static enum ph_status made(struct ph_pack_in *in)
+/* The family's last frame is left; what lies below the root of an added base goes with it. */
+static enum ph_status end_family(struct ph__in_lane *lane)
 {
-	struct ph__in_make *make = &in->make;
-	struct ph_index_record *record = ph__in_record(in, in->making);
-	enum ph_status status;
+	const struct ph__in_frame *root = &lane->stack[lane->root];
 
-	record->oid = make->oid;
-	record->type = (uint8_t)make->type;
-	in->stats.resolved++;
-	if (in->family_depth < in->depth - in->root)
-		in->family_depth = in->depth - in->root;
-	status = ph__in_fsck(in, make->type, &record->oid, make->blob.mem, record->size);
-	if (status == PH_OK)
-		status = ph__in_adopt(in, in->making, &record->oid);
-	if (status != PH_OK)
-		return status;
-	if (ph__in_stack_top(in)->cursor == PH__IN_NONE)
-		ph__in_stack_shed(in, in->depth - 1);
-	in->state = PH__IN_DESCEND;
-	if (ph__in_node(in, in->making)->child == PH__IN_NONE) {
-		ph__in_blob_release(in, &make->blob);
+	/* A later one that builds on this base goes as deep. */
+	if (root->pack != PH__IN_OWN)
+		ph__in_node(lane->in, root->entry)->weight = lane->family_depth;
+	ph__in_stack_clear(lane);
+	ph__in_large_give(lane);
+	lane->state = PH__IN_IDLE;
+	return PH_END;
+}
+
+/* Goes to the next child of the top frame, or leaves it. */
+enum ph_status ph__in_descend(struct ph__in_lane *lane)
+{
+	const struct ph_pack_in *in = lane->in;
+	struct ph__in_frame *top = ph__in_stack_top(lane);
+	struct ph__in_stored stored;
+	enum ph_status status;
+	bool keep;
+
+	if (top->cursor == PH__IN_NONE) {
+		if (lane->depth - 1 == lane->root)
+			return end_family(lane);
+		ph__in_stack_pop(lane);
 		return PH_OK;
 	}
-	status = ph__in_stack_push(in, PH__IN_OWN, in->making);
+	if (!ph__in_blob_present(&top->blob)) {
+		lane->state = PH__IN_LOAD;
+		return PH_OK;
+	}
+	if (lane->depth - lane->root > in->options.limits->delta_depth_max)
+		return ph__lane_fail(lane, PH_ERR_LIMIT, "delta chain too long", NULL);
+	ph__in_stored_own(in, top->cursor, &stored);
+	status = ph__in_make_may(lane, stored.size);
 	if (status != PH_OK)
 		return status;
-	ph__in_children_start(in, in->depth - 1, in->making);
-	ph__in_stack_give(in, in->depth - 1, &make->blob);
+	lane->making = top->cursor;
+	children_next(in, top);
+	stored.type = (enum ph_object_type)ph__in_record(in, lane->stack[lane->root].entry)->type;
+	/* What waits for its id may wait for this one. */
+	keep = ph__in_node(in, lane->making)->child != PH__IN_NONE || in->ref_deltas > 0;
+	lane->state = PH__IN_MAKE;
+	ph__lane_charge(lane, PH__IN_ENTRY_CHARGE);
+	status = ph__in_make_start(lane, &stored, &top->blob, true, keep);
+	lane->make.later = true;
+	return status;
+}
+
+/* Its id is needed now, to find what builds on it; or it waits for others to be hashed with. */
+static enum ph_status name(struct ph__in_lane *lane, struct ph__in_make *make)
+{
+	struct ph_pack_in *in = lane->in;
+	enum ph_status status = PH_OK;
+
+	if (!make->named && in->ref_deltas == 0 && make->size <= PH__IN_BATCH_OBJECT_BYTES_MAX &&
+	    make->size <= lane->batch.bytes_max)
+		return ph__in_batch_add(lane, lane->making, make->type, &make->blob);
+	if (!make->named)
+		status = ph__in_name(lane);
+	if (status != PH_OK)
+		return status;
+	ph__in_record(in, lane->making)->oid = make->oid;
+	return ph__in_adopt(lane, lane->making, &make->oid);
+}
+
+/* An object was made: its checks follow, its id, and its own children. */
+static enum ph_status made(struct ph__in_lane *lane)
+{
+	struct ph_pack_in *in = lane->in;
+	struct ph__in_make *make = &lane->make;
+	struct ph_index_record *record = ph__in_record(in, lane->making);
+	enum ph_status status;
+
+	record->type = (uint8_t)make->type;
+	lane->resolved++;
+	if (lane->family_depth < lane->depth - lane->root)
+		lane->family_depth = lane->depth - lane->root;
+	status = ph__in_look_made(lane, &ph__in_stack_top(lane)->blob,
+	                          ph__in_node(in, lane->making)->child != PH__IN_NONE);
+	if (status == PH_OK)
+		status = name(lane, make);
+	if (status != PH_OK)
+		return status;
+	if (ph__in_stack_top(lane)->cursor == PH__IN_NONE)
+		ph__in_stack_shed(lane, lane->depth - 1);
+	lane->state = ph__in_batch_full(&lane->batch) ? PH__IN_HASH : PH__IN_DESCEND;
+	if (ph__in_node(in, lane->making)->child == PH__IN_NONE) {
+		ph__in_blob_release(lane, &make->blob);
+		return PH_OK;
+	}
+	status = ph__in_stack_push(lane, PH__IN_OWN, lane->making);
+	if (status != PH_OK)
+		return status;
+	ph__in_children_start(lane, lane->depth - 1, lane->making);
+	ph__in_stack_give(lane, lane->depth - 1, &make->blob);
 	return PH_OK;
 }
 
-enum ph_status ph__in_making(struct ph_pack_in *in)
+enum ph_status ph__in_making(struct ph__in_lane *lane)
 {
-	enum ph_status status = ph__in_make_step(in);
+	enum ph_status status = ph__in_make_step(lane);
 
-	return status == PH_OK ? made(in) : status;
+	if (status == PH_AGAIN)
+		return PH_OK;
+	return status == PH_OK ? made(lane) : status;
 }

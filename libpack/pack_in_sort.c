@@ -143,8 +143,9 @@ static enum ph_status sort_some(struct ph_pack_in *in)
 		return PH_OK;
 	ph_mem_free(in->options.alloc, in->sort_starts);
 	in->sort_starts = NULL;
+	ph__in_finds_tell(in);
 	in->next = 0;
-	in->state = PH__IN_EXISTING;
+	in->state = PH__IN_SETTLE;
 	return PH_OK;
 }
 

@@ -38,10 +38,10 @@ static void sift(struct ph__in_special *at, uint32_t hole, uint32_t count)
 }
 
 /* Sorts, and leaves one of each. */
-static void strip(struct ph_pack_in *in)
+static void strip(struct ph__in_specials *specials)
 {
-	struct ph__in_special *at = in->specials;
-	uint32_t count = in->specials_count;
+	struct ph__in_special *at = specials->list;
+	uint32_t count = specials->count;
 	uint32_t kept = 0;
 	uint32_t i;
 
@@ -57,51 +57,65 @@ static void strip(struct ph_pack_in *in)
 		if (kept == 0 || compare(&at[kept - 1], &at[i]) != 0)
 			at[kept++] = at[i];
 	}
-	in->specials_count = kept;
+	specials->count = kept;
 }
 
 /* Grown only when stripping left it half full, so that stripping stays rare. */
-static enum ph_status make_room(struct ph_pack_in *in)
+static enum ph_status make_room(struct ph__in_lane *lane)
 {
-	uint32_t cap = in->specials_cap < SPECIALS_MIN ? SPECIALS_MIN : in->specials_cap * 2;
+	struct ph__in_specials *specials = &lane->specials;
+	uint32_t cap = specials->cap < SPECIALS_MIN ? SPECIALS_MIN : specials->cap * 2;
 	struct ph__in_special *grown;
 
-	if (in->specials_count < in->specials_cap)
+	if (specials->count < specials->cap)
 		return PH_OK;
-	if (in->specials_count > 0)
-		strip(in);
-	if (in->specials_count >= PH__IN_SPECIALS_MAX)
-		return ph__in_fail(in, PH_ERR_LIMIT, "too many special files", NULL);
-	if (in->specials_count < in->specials_cap / 2)
+	if (specials->count > 0)
+		strip(specials);
+	if (specials->count >= PH__IN_SPECIALS_MAX)
+		return ph__lane_fail(lane, PH_ERR_LIMIT, "too many special files", NULL);
+	if (specials->count < specials->cap / 2)
 		return PH_OK;
-	grown = ph_mem_resize(in->options.alloc, in->specials, cap, sizeof(*grown));
+	grown = ph_mem_resize(lane->in->options.alloc, specials->list, cap, sizeof(*grown));
 	if (!grown)
 		return PH_ERR_NOMEM;
-	in->specials = grown;
-	in->specials_cap = cap;
+	specials->list = grown;
+	specials->cap = cap;
 	return PH_OK;
 }
 
-enum ph_status ph__in_special_add(struct ph_pack_in *in, enum ph_fsck_blob_kind kind,
+enum ph_status ph__in_special_add(struct ph__in_lane *lane, enum ph_fsck_blob_kind kind,
                                   const struct ph_oid *oid)
 {
+	struct ph__in_specials *specials = &lane->specials;
 	struct ph__in_special *added;
 	enum ph_status status;
 	uint32_t i;
 
 	/* Mostly it is one of the last few again. */
-	for (i = in->specials_count; i > 0 && in->specials_count - i < 4; i--) {
-		added = &in->specials[i - 1];
+	for (i = specials->count; i > 0 && specials->count - i < 4; i--) {
+		added = &specials->list[i - 1];
 		if (added->kind == (uint8_t)kind && ph_oid_equal(&added->oid, oid))
 			return PH_OK;
 	}
-	status = make_room(in);
+	status = make_room(lane);
 	if (status != PH_OK)
 		return status;
-	added = &in->specials[in->specials_count++];
+	added = &specials->list[specials->count++];
 	added->oid = *oid;
 	added->kind = (uint8_t)kind;
 	return PH_OK;
+}
+
+enum ph_status ph__in_specials_merge(struct ph__in_lane *lane)
+{
+	const struct ph__in_specials *specials = &lane->specials;
+	enum ph_status status = PH_OK;
+
+	for (uint32_t i = 0; i < specials->count && status == PH_OK; i++)
+		status = ph__in_special_add(&lane->in->main,
+		                            (enum ph_fsck_blob_kind)specials->list[i].kind,
+		                            &specials->list[i].oid);
+	return status;
 }
 
 /* ---- checking ---- */
@@ -109,14 +123,14 @@ enum ph_status ph__in_special_add(struct ph_pack_in *in, enum ph_fsck_blob_kind 
 static enum ph_status check_blob(struct ph_pack_in *in, enum ph_object_type type,
                                  const uint8_t *data, uint64_t size)
 {
-	const struct ph__in_special *one = &in->specials[in->next];
+	const struct ph__in_special *one = &in->main.specials.list[in->next];
 	enum ph_status status;
 
-	in->fsck_oid = &one->oid;
-	in->fsck_id = ph_status_text(PH_ERR_FSCK);
-	status = ph_fsck_blob(&in->fsck, (enum ph_fsck_blob_kind)one->kind, type, data, size);
+	in->main.fsck_oid = in->main.fsck.oid = &one->oid;
+	in->main.fsck_id = ph_status_text(PH_ERR_FSCK);
+	status = ph_fsck_blob(&in->main.fsck, (enum ph_fsck_blob_kind)one->kind, type, data, size);
 	if (status == PH_ERR_FSCK)
-		return ph__in_fail(in, status, in->fsck_id, &one->oid);
+		return ph__in_fail(in, status, in->main.fsck_id, &one->oid);
 	in->next++;
 	in->state = PH__IN_SPECIAL;
 	return status;
@@ -147,43 +161,40 @@ enum ph_status ph__in_special(struct ph_pack_in *in)
 	enum ph_status status;
 
 	if (in->next == 0)
-		strip(in);
-	if (in->next == in->specials_count) {
+		strip(&in->main.specials);
+	if (in->next == in->main.specials.count) {
 		in->state = PH__IN_INDEX;
 		return PH_OK;
 	}
 	ph__in_charge(in, PH__IN_ENTRY_CHARGE);
-	one = &in->specials[in->next];
+	one = &in->main.specials.list[in->next];
 	status = locate(in, one, &loc, &stored);
 	if (status == PH_ERR_NOT_FOUND)
-		return ph__in_fail(in, PH_ERR_FSCK,
-		                   one->kind == PH_FSCK_GITMODULES ? "gitmodulesMissing"
-		                                                   : "gitattributesMissing",
-		                   &one->oid);
+		return check_blob(in, PH_OBJ_NONE, NULL, 0);
 	if (status != PH_OK)
 		return status;
 	if (stored.type != PH_OBJ_BLOB || stored.size > PH_FSCK_SPECIAL_BYTES_MAX)
 		return check_blob(in, stored.type, NULL, stored.size);
 	/* It is parsed whole. */
-	in->memory_max = in->options.limits->metadata_bytes_max;
-	if (stored.size > in->memory_max)
+	in->main.memory_max = in->options.limits->metadata_bytes_max;
+	if (stored.size > in->main.memory_max)
 		return ph__in_fail(in, PH_ERR_LIMIT, "object too large", &one->oid);
 	in->state = PH__IN_SPECIAL_LOAD;
-	return ph__in_chain_push(in, loc.pack, loc.pos);
+	return ph__in_chain_push(&in->main, loc.pack, loc.pos);
 }
 
 enum ph_status ph__in_special_load(struct ph_pack_in *in)
 {
 	const struct ph__in_blob *blob;
-	enum ph_status status = ph__in_chain_load(in);
+	enum ph_status status = ph__in_chain_load(&in->main);
 
 	if (status != PH_OK)
 		return status;
-	blob = &ph__in_stack_top(in)->blob;
+	blob = &ph__in_stack_top(&in->main)->blob;
 	assert(blob->mem);
 	ph__in_charge(in, blob->size);
 	status = check_blob(in, PH_OBJ_BLOB, blob->mem, blob->size);
 	if (status == PH_OK)
-		ph__in_stack_clear(in);
+		ph__in_stack_clear(&in->main);
 	return status;
 }

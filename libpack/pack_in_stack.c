@@ -64,25 +64,25 @@ static enum ph_status stored_of(const struct ph_pack_in *in, uint32_t pack, uint
 
 /* ---- frames ---- */
 
-struct ph__in_frame *ph__in_stack_top(struct ph_pack_in *in)
+struct ph__in_frame *ph__in_stack_top(struct ph__in_lane *lane)
 {
-	assert(in->depth > 0);
-	return &in->stack[in->depth - 1];
+	assert(lane->depth > 0);
+	return &lane->stack[lane->depth - 1];
 }
 
-enum ph_status ph__in_stack_push(struct ph_pack_in *in, uint32_t pack, uint32_t pos)
+enum ph_status ph__in_stack_push(struct ph__in_lane *lane, uint32_t pack, uint32_t pos)
 {
 	struct ph__in_frame *frame;
 
-	if (in->depth == in->stack_cap) {
-		uint32_t cap = in->stack_cap < STACK_MIN ? STACK_MIN : in->stack_cap * 2;
-		frame = ph_mem_resize(in->options.alloc, in->stack, cap, sizeof(*frame));
+	if (lane->depth == lane->stack_cap) {
+		uint32_t cap = lane->stack_cap < STACK_MIN ? STACK_MIN : lane->stack_cap * 2;
+		frame = ph_mem_resize(lane->in->options.alloc, lane->stack, cap, sizeof(*frame));
 		if (!frame)
 			return PH_ERR_NOMEM;
-		in->stack = frame;
-		in->stack_cap = cap;
+		lane->stack = frame;
+		lane->stack_cap = cap;
 	}
-	frame = &in->stack[in->depth++];
+	frame = &lane->stack[lane->depth++];
 	memset(frame, 0, sizeof(*frame));
 	frame->entry = PH__IN_NONE;
 	frame->pack = pack;
@@ -91,65 +91,65 @@ enum ph_status ph__in_stack_push(struct ph_pack_in *in, uint32_t pack, uint32_t 
 	return PH_OK;
 }
 
-static void drop(struct ph_pack_in *in, uint32_t frame)
+static void drop(struct ph__in_lane *lane, uint32_t frame)
 {
-	struct ph__in_blob *blob = &in->stack[frame].blob;
+	struct ph__in_blob *blob = &lane->stack[frame].blob;
 
-	in->held -= ph__in_blob_held(blob);
-	ph__in_blob_release(in, blob);
+	lane->held -= ph__in_blob_held(blob);
+	ph__in_blob_release(lane, blob);
 }
 
-void ph__in_stack_shed(struct ph_pack_in *in, uint32_t frame)
+void ph__in_stack_shed(struct ph__in_lane *lane, uint32_t frame)
 {
-	if (ph__in_blob_held(&in->stack[frame].blob) > 0)
-		drop(in, frame);
+	if (ph__in_blob_held(&lane->stack[frame].blob) > 0)
+		drop(lane, frame);
 }
 
-void ph__in_stack_pop(struct ph_pack_in *in)
+void ph__in_stack_pop(struct ph__in_lane *lane)
 {
-	assert(in->depth > 0);
-	drop(in, in->depth - 1);
-	in->depth--;
-	if (in->lowest > in->depth)
-		in->lowest = in->depth;
+	assert(lane->depth > 0);
+	drop(lane, lane->depth - 1);
+	lane->depth--;
+	if (lane->lowest > lane->depth)
+		lane->lowest = lane->depth;
 }
 
-void ph__in_stack_clear(struct ph_pack_in *in)
+void ph__in_stack_clear(struct ph__in_lane *lane)
 {
-	while (in->depth > 0)
-		ph__in_stack_pop(in);
+	while (lane->depth > 0)
+		ph__in_stack_pop(lane);
 }
 
 /*
  * Drops from the bottom until the cache fits; never the frame that was given last, which is needed
  * next. A single piece of the scratch costs nothing and stays.
  */
-static void keep_within(struct ph_pack_in *in, uint32_t last)
+static void keep_within(struct ph__in_lane *lane, uint32_t last)
 {
-	while (in->held > in->options.limits->delta_cache_bytes_max && in->lowest < last) {
-		ph__in_stack_shed(in, in->lowest);
-		in->lowest++;
+	while (lane->held > lane->cache_max && lane->lowest < last) {
+		ph__in_stack_shed(lane, lane->lowest);
+		lane->lowest++;
 	}
 }
 
-void ph__in_stack_give(struct ph_pack_in *in, uint32_t frame, struct ph__in_blob *blob)
+void ph__in_stack_give(struct ph__in_lane *lane, uint32_t frame, struct ph__in_blob *blob)
 {
-	assert(frame < in->depth);
-	assert(!ph__in_blob_present(&in->stack[frame].blob));
-	in->stack[frame].blob = *blob;
+	assert(frame < lane->depth);
+	assert(!ph__in_blob_present(&lane->stack[frame].blob));
+	lane->stack[frame].blob = *blob;
 	memset(blob, 0, sizeof(*blob));
-	in->held += ph__in_blob_held(&in->stack[frame].blob);
-	if (in->lowest > frame)
-		in->lowest = frame;
-	keep_within(in, frame);
+	lane->held += ph__in_blob_held(&lane->stack[frame].blob);
+	if (lane->lowest > frame)
+		lane->lowest = frame;
+	keep_within(lane, frame);
 }
 
-void ph__in_stack_take(struct ph_pack_in *in, struct ph__in_blob *out)
+void ph__in_stack_take(struct ph__in_lane *lane, struct ph__in_blob *out)
 {
-	struct ph__in_blob *blob = &ph__in_stack_top(in)->blob;
+	struct ph__in_blob *blob = &ph__in_stack_top(lane)->blob;
 
 	assert(!ph__in_blob_present(out));
-	in->held -= ph__in_blob_held(blob);
+	lane->held -= ph__in_blob_held(blob);
 	*out = *blob;
 	memset(blob, 0, sizeof(*blob));
 }
@@ -157,12 +157,12 @@ void ph__in_stack_take(struct ph_pack_in *in, struct ph__in_blob *out)
 /* ---- chains ---- */
 
 /* What a stored delta is a delta of. */
-static enum ph_status base_of(struct ph_pack_in *in, const struct ph__in_stored *stored,
+static enum ph_status base_of(struct ph__in_lane *lane, const struct ph__in_stored *stored,
                               struct ph_loc *out)
 {
-	const struct ph_source *base = in->options.base;
+	const struct ph_source *base = lane->in->options.base;
 	struct ph__in_header header;
-	enum ph_status status = ph__in_header_read(in, stored, &header);
+	enum ph_status status = ph__in_header_read(lane, stored, &header);
 
 	if (status != PH_OK)
 		return status;
@@ -173,11 +173,11 @@ static enum ph_status base_of(struct ph_pack_in *in, const struct ph__in_stored 
 			return PH_ERR_CORRUPT;
 		if (stored->pack != PH__IN_OWN)
 			return base->ops->at_offset(base, stored->pack, offset, out);
-		out->pos = ph__in_at_offset(in, in->count, offset);
+		out->pos = ph__in_at_offset(lane->in, lane->in->count, offset);
 	} else if (header.type == PH_OBJ_REF_DELTA) {
 		if (stored->pack != PH__IN_OWN)
 			return base->ops->find(base, &header.base, out);
-		out->pos = ph__in_find(in, &header.base);
+		out->pos = ph__in_find(lane->in, &header.base);
 	} else {
 		return PH_ERR_CORRUPT;
 	}
@@ -195,82 +195,84 @@ static void reverse(struct ph__in_frame *frames, uint32_t count)
 	}
 }
 
-enum ph_status ph__in_chain_push(struct ph_pack_in *in, uint32_t pack, uint32_t pos)
+enum ph_status ph__in_chain_push(struct ph__in_lane *lane, uint32_t pack, uint32_t pos)
 {
 	struct ph_loc loc = {.pack = pack, .pos = pos};
 	struct ph__in_stored stored;
 	enum ph_status status;
 
-	assert(in->depth == 0);
+	assert(lane->depth == 0);
 	for (;;) {
-		if (in->depth > CHAIN_MAX)
-			return ph__in_fail(in, PH_ERR_CORRUPT, "endless chain of deltas", NULL);
-		status = ph__in_stack_push(in, loc.pack, loc.pos);
+		if (lane->depth > CHAIN_MAX)
+			return ph__lane_fail(lane, PH_ERR_CORRUPT, "endless chain of deltas", NULL);
+		status = ph__in_stack_push(lane, loc.pack, loc.pos);
 		if (status == PH_OK)
-			status = stored_of(in, loc.pack, loc.pos, &stored);
+			status = stored_of(lane->in, loc.pack, loc.pos, &stored);
 		if (status != PH_OK)
 			return status;
-		ph__in_charge(in, PH__IN_ENTRY_CHARGE);
+		ph__lane_charge(lane, PH__IN_ENTRY_CHARGE);
 		if (!stored.delta)
 			break;
-		status = base_of(in, &stored, &loc);
+		status = base_of(lane, &stored, &loc);
 		if (status != PH_OK)
 			return status == PH_ERR_NOT_FOUND ? PH_ERR_CORRUPT : status;
 	}
-	reverse(in->stack, in->depth);
-	in->lowest = in->depth;
+	reverse(lane->stack, lane->depth);
+	lane->lowest = lane->depth;
 	return PH_OK;
 }
 
 /* The frame to be made next: above the highest one with content, or the first. */
-static uint32_t next_to_make(const struct ph_pack_in *in)
+static uint32_t next_to_make(const struct ph__in_lane *lane)
 {
-	uint32_t at = in->depth;
+	uint32_t at = lane->depth;
 
-	while (at > 0 && !ph__in_blob_present(&in->stack[at - 1].blob))
+	while (at > 0 && !ph__in_blob_present(&lane->stack[at - 1].blob))
 		at--;
 	return at;
 }
 
 /* An object of the base is trusted as a delta base only if it has the id that it goes by. */
-static enum ph_status verify(struct ph_pack_in *in, const struct ph__in_frame *frame)
+static enum ph_status verify(struct ph__in_lane *lane, const struct ph__in_frame *frame)
 {
-	if (!in->make.hashing)
+	if (!lane->make.hashing)
 		return PH_OK;
-	if (!ph_oid_equal(&in->make.oid, &ph__in_record(in, frame->entry)->oid))
-		return ph__in_fail(in, PH_ERR_CORRUPT, "stored object is corrupt",
-		                   &ph__in_record(in, frame->entry)->oid);
+	if (!ph_oid_equal(&lane->make.oid, &ph__in_record(lane->in, frame->entry)->oid))
+		return ph__lane_fail(lane, PH_ERR_CORRUPT, "stored object is corrupt",
+		                     &ph__in_record(lane->in, frame->entry)->oid);
 	return PH_OK;
 }
 
-enum ph_status ph__in_chain_load(struct ph_pack_in *in)
+enum ph_status ph__in_chain_load(struct ph__in_lane *lane)
 {
-	uint32_t at = next_to_make(in);
-	struct ph__in_frame *frame = &in->stack[at];
+	uint32_t at = next_to_make(lane);
+	struct ph__in_frame *frame = &lane->stack[at];
 	enum ph_status status = PH_OK;
 
-	if (at == in->depth)
+	if (at == lane->depth)
 		return PH_OK;
-	if (!in->make.active) {
+	if (!lane->make.active) {
 		bool verified = frame->pack != PH__IN_OWN && frame->entry != PH__IN_NONE;
 		struct ph__in_stored stored;
-		status = stored_of(in, frame->pack, frame->pos, &stored);
+		status = stored_of(lane->in, frame->pack, frame->pos, &stored);
 		if (status == PH_OK)
-			status = ph__in_make_start(in, &stored, at > 0 ? &frame[-1].blob : NULL,
+			status = ph__in_make_may(lane, stored.size);
+		if (status == PH_OK)
+			status = ph__in_make_start(lane, &stored, at > 0 ? &frame[-1].blob : NULL,
 			                           verified, true);
 	}
 	if (status == PH_OK)
-		status = ph__in_make_step(in);
+		status = ph__in_make_step(lane);
 	/* What is stored passed these checks once. */
 	if (status == PH_ERR_DELTA)
-		return ph__in_fail(in, PH_ERR_CORRUPT, "stored delta is corrupt", NULL);
+		return ph__lane_fail(lane, PH_ERR_CORRUPT, "stored delta is corrupt", NULL);
 	if (status != PH_OK)
 		return status;
-	status = verify(in, frame);
+	status = verify(lane, frame);
 	if (status != PH_OK)
 		return status;
-	ph__in_stack_give(in, at, &in->make.blob);
+	ph__in_stack_give(lane, at, &lane->make.blob);
 	if (at > 0 && frame[-1].cursor == PH__IN_NONE)
-		ph__in_stack_shed(in, at - 1);
-	return at + 1 == in->depth ? PH_OK : PH_AGAIN;
+		ph__in_stack_shed(lane, at - 1);
+	return at + 1 == lane->depth ? PH_OK : PH_AGAIN;
 }

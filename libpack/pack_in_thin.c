@@ -50,18 +50,15 @@ static enum ph_status begin_family(struct ph_pack_in *in, const struct ph_oid *o
 	if (status == PH_OK)
 		status = add_base(in, oid, &stored);
 	if (status == PH_OK)
-		status = ph__in_adopt(in, added, &ph__in_record(in, added)->oid);
+		status = ph__in_adopt(&in->main, added, &ph__in_record(in, added)->oid);
 	if (status == PH_OK)
-		status = ph__in_chain_push(in, loc.pack, loc.pos);
+		status = ph__in_chain_push(&in->main, loc.pack, loc.pos);
 	if (status != PH_OK)
 		return status;
 	/* From now on the pack may turn out to hold this base itself. */
 	ph__in_bucket_add(in, added);
-	in->root = in->depth - 1;
-	in->family_depth = 0;
-	in->memory_max = in->options.limits->delta_resident_bytes_max;
-	ph__in_children_start(in, in->root, added);
-	in->state = PH__IN_LOAD;
+	ph__lane_begin(&in->main, added);
+	in->state = PH__IN_FAMILY;
 	return PH_OK;
 }
 
@@ -100,18 +97,14 @@ enum ph_status ph__in_thin(struct ph_pack_in *in)
 	ph__in_charge(in, PH__IN_STEP_ENTRIES * 4);
 	if (in->next < in->stats.received)
 		return PH_OK;
-	if (in->stats.resolved != in->stats.deltas)
+	ph__lane_tell(&in->main);
+	if (in->resolved != in->stats.deltas)
 		return fail_missing(in);
 	in->next = in->stats.received;
 	in->added_end = in->count;
 	in->count = in->stats.received;
 	in->state = PH__IN_APPEND;
 	return PH_OK;
-}
-
-void ph__in_thin_end(struct ph_pack_in *in)
-{
-	ph__in_node(in, in->stack[in->root].entry)->weight = in->family_depth;
 }
 
 /* ---- appending ---- */
@@ -135,7 +128,7 @@ static enum ph_status end_append(struct ph_pack_in *in)
 	header[9] = (uint8_t)(in->count >> 16);
 	header[10] = (uint8_t)(in->count >> 8);
 	header[11] = (uint8_t)in->count;
-	ph_hash_init(&in->pack_hash, in->options.algo);
+	ph_hash_init_plain(&in->pack_hash, in->options.algo);
 	ph_hash_update(&in->pack_hash, header, sizeof(header));
 	in->append_at = 0;
 	in->state = PH__IN_REHASH;
@@ -175,7 +168,7 @@ enum ph_status ph__in_append(struct ph_pack_in *in)
 	take_record(in);
 	if (in->appended.delta) {
 		in->state = PH__IN_APPEND_LOAD;
-		return ph__in_chain_push(in, loc.pack, loc.pos);
+		return ph__in_chain_push(&in->main, loc.pack, loc.pos);
 	}
 	in->append_at = in->appended.offset;
 	in->state = PH__IN_APPEND_WHOLE;
@@ -192,7 +185,8 @@ enum ph_status ph__in_append_whole(struct ph_pack_in *in)
 		in->state = PH__IN_APPEND;
 		return PH_OK;
 	}
-	status = ph__in_input(in, in->appended.pack, in->append_at, in->appended.end, &data, &len);
+	status = ph__in_input(&in->main, in->appended.pack, in->append_at, in->appended.end, &data,
+	                      &len);
 	if (status != PH_OK)
 		return status;
 	in->append_at += len;
@@ -203,7 +197,7 @@ enum ph_status ph__in_append_whole(struct ph_pack_in *in)
 enum ph_status ph__in_append_load(struct ph_pack_in *in)
 {
 	uint8_t header[PH__IN_ENTRY_HEADER_BYTES_MAX];
-	enum ph_status status = ph__in_chain_load(in);
+	enum ph_status status = ph__in_chain_load(&in->main);
 
 	if (status == PH_OK && !in->deflate)
 		status = ph_deflate_new(&in->deflate, in->options.alloc, DEFLATE_LEVEL);
@@ -226,11 +220,11 @@ static enum ph_status deflate_some(struct ph_pack_in *in, const uint8_t *data, s
 	do {
 		size_t out_len = 0;
 		enum ph_status status;
-		deflated = ph_deflate_step(in->deflate, data, &pos, len, in->window, &out_len,
+		deflated = ph_deflate_step(in->deflate, data, &pos, len, in->main.window, &out_len,
 		                           PH__IN_WINDOW_BYTES, last);
 		if (deflated < 0)
 			return deflated;
-		status = ph__in_run_append(in, in->window, out_len);
+		status = ph__in_run_append(in, in->main.window, out_len);
 		if (status != PH_OK)
 			return status;
 	} while (last ? deflated != PH_END : pos < len);
@@ -239,14 +233,14 @@ static enum ph_status deflate_some(struct ph_pack_in *in, const uint8_t *data, s
 
 enum ph_status ph__in_append_copy(struct ph_pack_in *in)
 {
-	const struct ph__in_blob *blob = &ph__in_stack_top(in)->blob;
+	const struct ph__in_blob *blob = &ph__in_stack_top(&in->main)->blob;
 	const uint8_t *data = NULL;
 	size_t len = 0;
 	enum ph_status status = PH_OK;
 
 	if (in->append_at < blob->size)
-		status =
-		        ph__in_blob_peek(in, blob, in->append_at, PH__IN_WINDOW_BYTES, &data, &len);
+		status = ph__in_blob_peek(&in->main, blob, in->append_at, PH__IN_WINDOW_BYTES,
+		                          &data, &len);
 	if (status != PH_OK)
 		return status;
 	in->append_at += len;
@@ -254,7 +248,7 @@ enum ph_status ph__in_append_copy(struct ph_pack_in *in)
 	ph__in_charge(in, (uint64_t)len * 8);
 	status = deflate_some(in, data, len, in->append_at == blob->size);
 	if (status == PH_OK && in->append_at == blob->size) {
-		ph__in_stack_clear(in);
+		ph__in_stack_clear(&in->main);
 		in->state = PH__IN_APPEND;
 	}
 	return status;
@@ -273,7 +267,7 @@ enum ph_status ph__in_rehash(struct ph_pack_in *in)
 		in->state = PH__IN_SORT;
 		return PH_OK;
 	}
-	status = ph__in_input(in, PH__IN_OWN, in->append_at, size, &data, &len);
+	status = ph__in_input(&in->main, PH__IN_OWN, in->append_at, size, &data, &len);
 	if (status != PH_OK)
 		return status;
 	ph_hash_update(&in->pack_hash, data, len);

@@ -95,8 +95,7 @@ void ph_pack_join_free(struct ph_pack_join *join)
 	if (!join)
 		return;
 	alloc = join->options.alloc;
-	if (join->object.hold)
-		ph_object_release(join->reader, &join->object);
+	ph__again_close(&join->again);
 	ph_reader_free(join->reader);
 	ph_deflate_free(join->deflate);
 	for (uint32_t i = 0; join->packs && i < join->options.count; i++)
@@ -296,7 +295,7 @@ static void begin_run(struct ph_pack_join *join)
 	uint8_t header[12] = {'P', 'A', 'C', 'K', 0, 0, 0, 2};
 
 	index_put32(header + 8, join->stats.objects);
-	ph_hash_init(&join->hash, join->options.source->algo);
+	ph_hash_init_plain(&join->hash, join->options.source->algo);
 	ph_hash_update(&join->hash, header, sizeof(header));
 	join->at = 0;
 	join->phase = PH__JOIN_NEXT;

@@ -12,6 +12,7 @@
 #include <packhorse/inflate.h>
 #include <packhorse/pack_join.h>
 
+#include "again_int.h"
 #include "entry_int.h"
 #include "pack_index_int.h"
 
@@ -82,8 +83,7 @@ struct ph_pack_join {
 
 	struct ph_reader *reader;   /* NULL until an object must be encoded again */
 	struct ph_deflate *deflate; /* the same */
-	struct ph_object object;
-	size_t object_pos;
+	struct ph__again again;
 };
 
 /* The pack of a number. */

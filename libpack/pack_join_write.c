@@ -142,17 +142,19 @@ static enum ph_status open_again(struct ph_pack_join *join, uint32_t number, uin
 	if (status == PH_OK && !join->deflate)
 		status = ph_deflate_new(&join->deflate, options->alloc, PH__JOIN_DEFLATE_LEVEL);
 	if (status == PH_OK)
-		status = ph_reader_read(join->reader, loc,
-		                        options->limits->delta_resident_bytes_max, &join->object);
+		status = ph__again_open(&join->again, join->reader, loc, options->alloc,
+		                        options->limits, options->limits->delta_resident_bytes_max,
+		                        join->deflate);
 	if (status != PH_OK)
 		return status;
-	ph_budget_spend_bytes(budget, join->object.size);
-	ph_deflate_start(join->deflate);
-	join->object_pos = 0;
+	ph_budget_spend_bytes(budget, ph__again_read(&join->again));
+	/* Its parts go through the window, where no stored bytes are needed meanwhile. */
+	join->window_len = 0;
 	join->stats.encoded++;
 	join->phase = PH__JOIN_DEFLATE;
 	return begin_entry(join, join->row_of[number], head,
-	                   ph__entry_header_write(head, join->object.type, join->object.size));
+	                   ph__entry_header_write(head, ph__again_type(&join->again),
+	                                          ph__again_size(&join->again)));
 }
 
 /* What is stored behind the header goes out as it is. */
@@ -262,8 +264,6 @@ enum ph_status ph__join_copy(struct ph_pack_join *join, uint32_t *budget)
 
 enum ph_status ph__join_deflate(struct ph_pack_join *join, uint32_t *budget)
 {
-	size_t size = (size_t)join->object.size, start = join->object_pos;
-	size_t end = size - start > PH__JOIN_WINDOW_BYTES ? start + PH__JOIN_WINDOW_BYTES : size;
 	size_t used = 0;
 	enum ph_status status;
 
@@ -272,16 +272,14 @@ enum ph_status ph__join_deflate(struct ph_pack_join *join, uint32_t *budget)
 		if (status != PH_OK)
 			return status;
 	}
-	status = ph_deflate_step(join->deflate, join->object.data, &join->object_pos, end,
-	                         join->out + join->out_len, &used,
-	                         PH__JOIN_WINDOW_BYTES - join->out_len, end == size);
-	ph_budget_spend_bytes(budget, join->object_pos - start + used);
+	status = ph__again_step(&join->again, join->deflate, join->window, PH__JOIN_WINDOW_BYTES,
+	                        join->out + join->out_len, PH__JOIN_WINDOW_BYTES - join->out_len,
+	                        &used, budget);
+	ph_budget_spend_bytes(budget, used);
 	join->out_len += used;
 	join->stats.bytes += used;
 	if (status != PH_END)
 		return status;
-	ph_object_release(join->reader, &join->object);
-	join->object = (struct ph_object){0};
 	entry_done(join);
 	return PH_OK;
 }

@@ -53,7 +53,7 @@ enum ph_status ph_pack_out_new(struct ph_pack_out **out_ptr,
 		return status;
 	}
 	out->phase = PH__OUT_COUNT;
-	ph_hash_init(&out->hash, options->source->algo);
+	ph_hash_init_plain(&out->hash, options->source->algo);
 	*out_ptr = out;
 	return PH_OK;
 }
@@ -65,8 +65,7 @@ void ph_pack_out_free(struct ph_pack_out *out)
 	if (!out)
 		return;
 	alloc = out->options.alloc;
-	if (out->object.hold)
-		ph_object_release(out->reader, &out->object);
+	ph__again_close(&out->again);
 	ph_reader_free(out->reader);
 	ph_deflate_free(out->deflate);
 	ph_mem_free(alloc, out->window);

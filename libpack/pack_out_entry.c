@@ -154,7 +154,6 @@ static enum ph_status open_full(struct ph_pack_out *out)
 	return PH_ERR_NOT_FOUND;
 }
 
-/* The object is read whole; what it takes is bounded by the limit on objects that came in. */
 static enum ph_status open_again(struct ph_pack_out *out, uint32_t *budget)
 {
 	const struct ph_pack_out_options *options = &out->options;
@@ -166,16 +165,17 @@ static enum ph_status open_again(struct ph_pack_out *out, uint32_t *budget)
 		                       options->limits);
 	if (status == PH_OK && !out->deflate)
 		status = ph_deflate_new(&out->deflate, options->alloc, PH__OUT_DEFLATE_LEVEL);
+	if (status == PH_OK)
+		status = ph__again_open(&out->again, out->reader, loc, options->alloc,
+		                        options->limits, options->limits->object_bytes_max,
+		                        out->deflate);
 	if (status != PH_OK)
 		return status;
-	assert(!out->object.hold);
-	status = ph_reader_read(out->reader, loc, options->limits->object_bytes_max, &out->object);
-	if (status != PH_OK)
-		return status;
-	ph_budget_spend_bytes(budget, out->object.size);
-	ph_deflate_start(out->deflate);
-	out->object_pos = 0;
-	out->head_len = ph__entry_header_write(out->head, out->object.type, out->object.size);
+	ph_budget_spend_bytes(budget, ph__again_read(&out->again));
+	/* Its parts go through the window, where no stored bytes are needed meanwhile. */
+	out->window_len = 0;
+	out->head_len = ph__entry_header_write(out->head, ph__again_type(&out->again),
+	                                       ph__again_size(&out->again));
 	out->after_head = PH__OUT_DEFLATE;
 	return PH_OK;
 }
@@ -273,21 +273,14 @@ enum ph_status ph__out_entry_copy(struct ph_pack_out *out, struct ph__out_buf *b
 enum ph_status ph__out_entry_deflate(struct ph_pack_out *out, struct ph__out_buf *buf,
                                      uint32_t *budget)
 {
-	size_t size = (size_t)out->object.size;
-	size_t start = out->object_pos;
-	size_t room = buf->len - buf->used;
-	size_t end = size - start > PH__OUT_STEP_BYTES ? start + PH__OUT_STEP_BYTES : size;
 	size_t used = 0;
-	enum ph_status status;
+	enum ph_status status =
+	        ph__again_step(&out->again, out->deflate, out->window, PH__OUT_WINDOW_BYTES,
+	                       buf->data + buf->used, buf->len - buf->used, &used, budget);
 
-	status = ph_deflate_step(out->deflate, out->object.data, &out->object_pos, end,
-	                         buf->data + buf->used, &used, room, end == size);
-	ph_budget_spend_bytes(budget, out->object_pos - start);
 	ph__out_gave(out, buf, used, budget);
-	if (status == PH_END) {
-		ph_object_release(out->reader, &out->object);
-		entry_written(out);
-		return PH_OK;
-	}
-	return status;
+	if (status != PH_END)
+		return status;
+	entry_written(out);
+	return PH_OK;
 }

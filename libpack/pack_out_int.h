@@ -10,6 +10,7 @@
 #include <packhorse/inflate.h>
 #include <packhorse/pack_out.h>
 
+#include "again_int.h"
 #include "entry_int.h"
 
 /* Stored bytes are read through a window of this size; larger steps go past it. */
@@ -103,8 +104,7 @@ struct ph_pack_out {
 
 	struct ph_reader *reader;   /* NULL until an object must be encoded again */
 	struct ph_deflate *deflate; /* the same */
-	struct ph_object object;
-	size_t object_pos;
+	struct ph__again again;
 };
 
 /* Bytes that were given out: made, and hashed unless the trailer is known. */

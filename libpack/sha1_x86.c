@@ -1,43 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The compression function of SHA-1 (FIPS 180-4) with the SHA extensions of x86-64. Registers hold
- * four words each: A to D in one, and in another what becomes E, which the instructions take from
- * the A of four rounds before. The message schedule is four registers that go round.
+ * The compression function of SHA-1 (FIPS 180-4) with the SHA extensions of x86-64, and what the
+ * processor can. Registers hold four words each: A to D in one, and in another what becomes E,
+ * which the instructions take from the A of four rounds before. The message schedule is four
+ * registers that go round.
  */
 #include "sha1_int.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#ifdef PH__SHA1_X86
 
 #include <cpuid.h>
 #include <immintrin.h>
-#include <stdatomic.h>
 
-#define LEAF_7_EBX_SHA (1u << 29)
 #define LEAF_1_ECX_SSSE3 (1u << 9)
 #define LEAF_1_ECX_SSE41 (1u << 19)
+#define LEAF_1_ECX_OSXSAVE (1u << 27)
+#define LEAF_7_EBX_AVX2 (1u << 5)
+#define LEAF_7_EBX_AVX512F (1u << 16)
+#define LEAF_7_EBX_SHA (1u << 29)
+#define LEAF_7_EBX_AVX512BW (1u << 30)
+/* Registers that the system keeps for every thread: those of SSE and AVX, and of AVX-512. */
+#define STATES_AVX 0x06u
+#define STATES_AVX512 0xe6u
 
-enum { UNKNOWN, NO, YES };
-
-static int ask(void)
+static unsigned states(void)
 {
-	unsigned a, b, c, d;
+	unsigned low, high;
 
-	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & LEAF_1_ECX_SSSE3) || !(c & LEAF_1_ECX_SSE41))
-		return NO;
-	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & LEAF_7_EBX_SHA) ? YES : NO;
+	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	return low;
 }
 
-/* Asking costs a virtual machine an exit, and every object asks; the answer is always the same. */
-bool ph__sha1_usable(void)
+unsigned ph__sha1_x86_has(void)
 {
-	static atomic_int known;
-	int answer = atomic_load_explicit(&known, memory_order_relaxed);
+	unsigned a, b, c, d, features, kept, has = 0;
 
-	if (answer == UNKNOWN) {
-		answer = ask();
-		atomic_store_explicit(&known, answer, memory_order_relaxed);
-	}
-	return answer == YES;
+	if (!__get_cpuid(1, &a, &b, &features, &d) || !__get_cpuid_count(7, 0, &a, &b, &c, &d))
+		return 0;
+	if ((features & LEAF_1_ECX_SSSE3) && (features & LEAF_1_ECX_SSE41) && (b & LEAF_7_EBX_SHA))
+		has |= PH__SHA1_HAS_SHA;
+	kept = features & LEAF_1_ECX_OSXSAVE ? states() : 0;
+	if ((b & LEAF_7_EBX_AVX2) && (kept & STATES_AVX) == STATES_AVX)
+		has |= PH__SHA1_HAS_AVX2;
+	if ((b & LEAF_7_EBX_AVX512F) && (b & LEAF_7_EBX_AVX512BW) &&
+	    (kept & STATES_AVX512) == STATES_AVX512)
+		has |= PH__SHA1_HAS_AVX512;
+	return has;
 }
 
 /* Words n * 4 to n * 4 + 3 of the message schedule, for n from 4 on. */
@@ -60,8 +68,8 @@ bool ph__sha1_usable(void)
 		ROUNDS(n, f);                                                                      \
 	} while (0)
 
-__attribute__((target("sha,ssse3,sse4.1"))) void ph__sha1_blocks(uint32_t state[5],
-                                                                 const uint8_t *data, size_t blocks)
+__attribute__((target("sha,ssse3,sse4.1"))) void
+ph__sha1_x86_blocks(uint32_t state[5], const uint8_t *data, size_t blocks, uint32_t (*before)[8])
 {
 	const __m128i swap = _mm_set_epi64x(0x0001020304050607, 0x08090a0b0c0d0e0f);
 	__m128i abcd =
@@ -73,6 +81,12 @@ __attribute__((target("sha,ssse3,sse4.1"))) void ph__sha1_blocks(uint32_t state[
 		const __m128i abcd_in = abcd;
 		__m128i w[4], e, sum;
 
+		if (before) {
+			__m128i *to = (__m128i *)(void *)*before++;
+
+			_mm_storeu_si128(to, _mm_shuffle_epi32(abcd, 0x1b));
+			_mm_storeu_si128(to + 1, _mm_shuffle_epi32(e_in, 0x1b));
+		}
 		for (unsigned i = 0; i < 4; i++)
 			w[i] = _mm_shuffle_epi8(_mm_loadu_si128(from + i), swap);
 		/* The first E is given as it is; later ones are rotated on the way. */
@@ -103,20 +117,6 @@ __attribute__((target("sha,ssse3,sse4.1"))) void ph__sha1_blocks(uint32_t state[
 	}
 	_mm_storeu_si128((__m128i *)(void *)state, _mm_shuffle_epi32(abcd, 0x1b));
 	state[4] = (uint32_t)_mm_extract_epi32(e_in, 3);
-}
-
-#else
-
-bool ph__sha1_usable(void)
-{
-	return false;
-}
-
-void ph__sha1_blocks(uint32_t state[5], const uint8_t *data, size_t blocks)
-{
-	(void)state;
-	(void)data;
-	(void)blocks;
 }
 
 #endif

@@ -6,7 +6,7 @@
  */
 #include "sparse_int.h"
 
-#include "glob_int.h"
+#include <packhorse/glob.h>
 
 #include <string.h>
 
@@ -176,10 +176,10 @@ static bool line_matches(const struct ph__sparse *sparse, const struct line *lin
 		return false;
 	}
 	if ((line->flags & ANY_DIR) != 0) {
-		return ph__glob_match(pattern, line->len, path + base, len - base, false, cost);
+		return ph_glob_match(pattern, line->len, path + base, len - base, false, cost);
 	}
 	/* The root has no path, so no pattern for paths matches it. */
-	return len > 0 && ph__glob_match(pattern, line->len, path, len, true, cost);
+	return len > 0 && ph_glob_match(pattern, line->len, path, len, true, cost);
 }
 
 enum ph_status ph__sparse_match(const struct ph__sparse *sparse, const char *path, size_t len,

@@ -76,6 +76,24 @@ void ph_inflate_free(struct ph_inflate *inflater)
 	ph_mem_free(inflater->alloc, inflater);
 }
 
+enum ph_status ph_inflate_copy(struct ph_inflate **out, const struct ph_inflate *from)
+{
+	struct ph_inflate *inflater = ph_mem_zalloc(from->alloc, 1, sizeof(*inflater));
+
+	if (!inflater)
+		return PH_ERR_NOMEM;
+	inflater->alloc = from->alloc;
+	inflater->remaining = from->remaining;
+	inflater->running = from->running;
+	/* zlib only reads what it copies, though it does not say so. */
+	if (inflateCopy(&inflater->stream, (z_stream *)(uintptr_t)&from->stream) != Z_OK) {
+		ph_mem_free(from->alloc, inflater);
+		return PH_ERR_NOMEM;
+	}
+	*out = inflater;
+	return PH_OK;
+}
+
 void ph_inflate_start(struct ph_inflate *inflater, uint64_t size)
 {
 	int result = inflateReset(&inflater->stream);

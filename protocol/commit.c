@@ -26,12 +26,12 @@ void ph__commit_init(struct ph__commit *commit, struct ph_session *session)
 	atomic_init(&commit->wake, WAKE_NONE);
 }
 
-enum ph_status ph__commit_run(struct ph__commit *commit, struct ph_txn *txn)
+enum ph_status ph__commit_ask(struct ph__commit *commit, ph__commit_call *call, void *user)
 {
 	struct ph_session *session = commit->session;
 	enum ph_status status;
 
-	assert(session && txn);
+	assert(session);
 	if (session->busy) {
 		int wake = atomic_load(&commit->wake);
 
@@ -42,11 +42,24 @@ enum ph_status ph__commit_run(struct ph__commit *commit, struct ph_txn *txn)
 		session->busy = false;
 	}
 	atomic_store(&commit->wake, WAKE_NONE);
-	/* Without an owner to tell, the store waits itself. */
-	status = ph_txn_commit(txn, session->service.wake ? woken : NULL, commit);
+	status = call(user, woken, commit);
 	if (status != PH_PENDING)
 		return status;
 	session->busy = true;
 	/* It may have come already; the owner's wake is then as good as lost within this run. */
 	return atomic_load(&commit->wake) == WAKE_NONE ? PH_PENDING : PH_AGAIN;
+}
+
+/* Without an owner to tell, the store waits itself. */
+static enum ph_status run(void *user, ph_wake wake, void *arg)
+{
+	struct ph__commit *commit = arg;
+
+	return ph_txn_commit(user, commit->session->service.wake ? wake : NULL, arg);
+}
+
+enum ph_status ph__commit_run(struct ph__commit *commit, struct ph_txn *txn)
+{
+	assert(txn);
+	return ph__commit_ask(commit, run, txn);
 }

@@ -16,11 +16,28 @@ enum ph__config_type {
 	PH__CONFIG_BOOL,
 	PH__CONFIG_ANY_SHA1,
 	PH__CONFIG_SECONDS,
+	PH__CONFIG_SIZE,
+	PH__CONFIG_DENY,
+	PH__CONFIG_DENY_UNUSED, /* as the one before, and without effect */
+	PH__CONFIG_BOOL_UNUSED,
+	PH__CONFIG_NUMBER_UNUSED,
+	PH__CONFIG_FSCK,
+	PH__CONFIG_FSCK_ID,
+	PH__CONFIG_FSCK_SKIPS,
 	PH__CONFIG_UNBORN,
 	PH__CONFIG_HIDE,
+	PH__CONFIG_REFS,  /* patterns as those; field is the list */
+	PH__CONFIG_PATHS, /* likewise */
 	PH__CONFIG_PACKFILE_URI,
 	PH__CONFIG_FILTER_ALLOW,
 	PH__CONFIG_TREE_DEPTH,
+	PH__CONFIG_NONCE_SEED,
+	PH__CONFIG_NONCE_SLOP, /* means nothing where a session outlives its nonce */
+	PH__CONFIG_CERT_KEY,
+	PH__CONFIG_SIGNER,
+	PH__CONFIG_REVOKED,
+	PH__CONFIG_SIGNERS_FILE, /* these two are refused, with the name of what is there instead */
+	PH__CONFIG_REVOKED_FILE,
 	PH__CONFIG_BUNDLE_VERSION,
 	PH__CONFIG_BUNDLE_MODE,
 	PH__CONFIG_BUNDLE_HEURISTIC,
@@ -29,6 +46,8 @@ enum ph__config_type {
 	PH__CONFIG_BUNDLE_FILTER
 };
 
+/* The field of PH__CONFIG_FSCK: receive's word counts for more. */
+enum { PH__CONFIG_FSCK_TRANSFER, PH__CONFIG_FSCK_RECEIVE };
 /* The lists of struct ph_config, for hiding both services' in one. */
 enum { PH__CONFIG_HIDE_UPLOAD = 1, PH__CONFIG_HIDE_RECEIVE = 2 };
 
@@ -49,6 +68,9 @@ enum ph_filter_kind ph__config_filter(const char *name, size_t len);
 /* Values; false when it is none. */
 bool ph__config_bool(const char *value, bool *out);
 bool ph__config_number(const char *value, uint64_t max, uint64_t *out);
+/* A next id of a list; they are set apart by spaces or commas. PH_END, or PH_ERR_INVALID. */
+enum ph_status ph__config_next_id(const char **at, struct ph_oid *out);
+bool ph__config_deny(const char *value, enum ph_config_deny *out);
 
 /*
  * The text of a repository's configuration, or with a NULL snapshot of the server's, with a NUL

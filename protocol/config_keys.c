@@ -14,8 +14,10 @@
 static const struct ph__config_key keys[] = {
         {"transfer.hideRefs", PH__CONFIG_HIDE, PH__CONFIG_HIDE_UPLOAD | PH__CONFIG_HIDE_RECEIVE,
          true},
+        {"transfer.fsckObjects", PH__CONFIG_FSCK, PH__CONFIG_FSCK_TRANSFER, false},
         {"transfer.advertiseObjectInfo", PH__CONFIG_BOOL, AT(advertise_object_info), false},
         {"transfer.advertiseSID", PH__CONFIG_BOOL, AT(advertise_sid), false},
+        {"transfer.unpackLimit", PH__CONFIG_NUMBER_UNUSED, 0, false},
         {"uploadpack.hideRefs", PH__CONFIG_HIDE, PH__CONFIG_HIDE_UPLOAD, true},
         {"uploadpack.allowTipSHA1InWant", PH__CONFIG_BOOL, AT(allow_tip_sha1), false},
         {"uploadpack.allowReachableSHA1InWant", PH__CONFIG_BOOL, AT(allow_reachable_sha1), false},
@@ -25,7 +27,7 @@ static const struct ph__config_key keys[] = {
         {"uploadpack.allowSidebandAll", PH__CONFIG_BOOL, AT(allow_sideband_all), false},
         {"uploadpack.keepAlive", PH__CONFIG_SECONDS, AT(upload_keepalive_s), false},
         {"uploadpack.advertiseBundleURIs", PH__CONFIG_BOOL, AT(advertise_bundle_uris), false},
-        {"uploadpack.blobPackfileUri", PH__CONFIG_PACKFILE_URI, 0, true},
+        {"uploadpack.blobPackfileUri", PH__CONFIG_PACKFILE_URI, AT(blob_packfile_uris), true},
         {"uploadpackfilter.allow", PH__CONFIG_BOOL, AT(filter_allow), false},
         {"uploadpackfilter.<filter>.allow", PH__CONFIG_FILTER_ALLOW, 0, false},
         {"uploadpackfilter.tree.maxDepth", PH__CONFIG_TREE_DEPTH, AT(tree_depth_max), false},
@@ -34,6 +36,31 @@ static const struct ph__config_key keys[] = {
         {"receive.keepAlive", PH__CONFIG_SECONDS, AT(receive_keepalive_s), false},
         {"receive.denyDeletes", PH__CONFIG_BOOL, AT(deny_deletes), false},
         {"receive.denyNonFastForwards", PH__CONFIG_BOOL, AT(deny_non_fast_forwards), false},
+        {"receive.certNonceSeed", PH__CONFIG_NONCE_SEED, 0, false},
+        {"receive.certNonceSlop", PH__CONFIG_NONCE_SLOP, 0, false},
+        {"receive.denyDeleteCurrent", PH__CONFIG_DENY, AT(deny_delete_current), false},
+        {"receive.denyCurrentBranch", PH__CONFIG_DENY_UNUSED, 0, false},
+        {"receive.maxInputSize", PH__CONFIG_SIZE, AT(max_input_bytes), false},
+        {"receive.unpackLimit", PH__CONFIG_NUMBER_UNUSED, 0, false},
+        {"receive.shallowUpdate", PH__CONFIG_BOOL, AT(shallow_update), false},
+        {"receive.advertiseAtomic", PH__CONFIG_BOOL, AT(advertise_atomic), false},
+        {"receive.advertisePushOptions", PH__CONFIG_BOOL, AT(advertise_push_options), false},
+        {"receive.fsckObjects", PH__CONFIG_FSCK, PH__CONFIG_FSCK_RECEIVE, false},
+        {"receive.fsck.skipList", PH__CONFIG_FSCK_SKIPS, AT(fsck_skips), true},
+        {"receive.fsck.<msg-id>", PH__CONFIG_FSCK_ID, 0, false},
+        {"receive.autogc", PH__CONFIG_BOOL_UNUSED, 0, false},
+        {"receive.updateServerInfo", PH__CONFIG_BOOL_UNUSED, 0, false},
+        {"repack.useDeltaBaseOffset", PH__CONFIG_BOOL, AT(ofs_delta), false},
+        {"packhorse.protect", PH__CONFIG_REFS, AT(protected_refs), true},
+        {"packhorse.fastForwardOnly", PH__CONFIG_REFS, AT(forward_refs), true},
+        {"packhorse.denyDeletes", PH__CONFIG_REFS, AT(kept_refs), true},
+        {"packhorse.createOnly", PH__CONFIG_REFS, AT(fixed_refs), true},
+        {"packhorse.allowedPaths", PH__CONFIG_PATHS, AT(allowed_paths), true},
+        {"packhorse.deniedPaths", PH__CONFIG_PATHS, AT(denied_paths), true},
+        {"packhorse.maxObjectSize", PH__CONFIG_SIZE, AT(max_object_bytes), false},
+        {"packhorse.maxRepositorySize", PH__CONFIG_SIZE, AT(max_repository_bytes), false},
+        {"packhorse.diskReserve", PH__CONFIG_SIZE, AT(disk_reserve_bytes), false},
+        {"packhorse.pushLogRef", PH__CONFIG_BOOL, AT(push_log_ref), false},
         {"uploadarchive.allowUnreachable", PH__CONFIG_BOOL, AT(archive_unreachable), false},
         {"bundle.version", PH__CONFIG_BUNDLE_VERSION, 0, false},
         {"bundle.mode", PH__CONFIG_BUNDLE_MODE, 0, false},
@@ -41,6 +68,12 @@ static const struct ph__config_key keys[] = {
         {"bundle.<id>.uri", PH__CONFIG_BUNDLE_URI, 0, false},
         {"bundle.<id>.creationToken", PH__CONFIG_BUNDLE_TOKEN, 0, false},
         {"bundle.<id>.filter", PH__CONFIG_BUNDLE_FILTER, 0, false},
+        {"gpg.ssh.allowedSigners", PH__CONFIG_SIGNER, AT(allowed_signers), true},
+        {"gpg.ssh.allowedSignersFile", PH__CONFIG_SIGNERS_FILE, 0, false},
+        {"gpg.ssh.revokedKeys", PH__CONFIG_REVOKED, AT(revoked_keys), true},
+        {"gpg.ssh.revocationFile", PH__CONFIG_REVOKED_FILE, 0, false},
+        {"packhorse.requireCert", PH__CONFIG_BOOL, AT(require_cert), false},
+        {"packhorse.certKey", PH__CONFIG_CERT_KEY, 0, false},
 };
 
 static const struct {
@@ -100,6 +133,13 @@ static bool subsection_fits(bool filter, const char *sub, size_t len)
 	return len > 0;
 }
 
+static bool is_fsck_id(const char *id)
+{
+	struct ph_fsck_rules rules;
+
+	return ph_fsck_rules_set(&rules, id, "error") == PH_OK;
+}
+
 static bool matches(const char *shown, const char *key)
 {
 	bool filter = strncmp(shown, "uploadpackfilter.", 17) == 0;
@@ -107,6 +147,8 @@ static bool matches(const char *shown, const char *key)
 	for (; *shown && *shown != '<'; shown++)
 		if (lower(*shown) != *key++)
 			return false;
+	if (strcmp(shown, "<msg-id>") == 0)
+		return is_fsck_id(key);
 	if (*shown == '<') {
 		const char *last = strrchr(key, '.');
 
@@ -151,4 +193,12 @@ bool ph_config_multi(const char *key)
 	char stored[PH_CONFIG_KEY_MAX + 1];
 
 	return ph_config_key(stored, key) == PH_OK && ph__config_find(stored)->multiple;
+}
+
+bool ph_config_of_server(const char *key)
+{
+	char stored[PH_CONFIG_KEY_MAX + 1];
+
+	return ph_config_key(stored, key) == PH_OK &&
+	       ph__config_find(stored)->field == AT(disk_reserve_bytes);
 }

@@ -6,6 +6,7 @@
  */
 #include "config_int.h"
 
+#include <packhorse/sshsig.h>
 #include <string.h>
 
 /* A value of receive.keepAlive and its like: what git's own integers hold. */
@@ -97,6 +98,24 @@ bool ph__config_number(const char *value, uint64_t max, uint64_t *out)
 	return true;
 }
 
+/* refuse, warn, ignore, or a boolean; updateInstead needs a working tree, as in a bare git. */
+bool ph__config_deny(const char *value, enum ph_config_deny *out)
+{
+	bool truth;
+
+	if (same(value, "ignore"))
+		*out = PH_DENY_IGNORE;
+	else if (same(value, "warn"))
+		*out = PH_DENY_WARN;
+	else if (same(value, "refuse") || same(value, "updateInstead"))
+		*out = PH_DENY_REFUSE;
+	else if (ph__config_bool(value, &truth))
+		*out = truth ? PH_DENY_REFUSE : PH_DENY_IGNORE;
+	else
+		return false;
+	return true;
+}
+
 /* ---- checks ---- */
 
 static enum ph_status wrong(const char **why, const char *text)
@@ -132,6 +151,16 @@ static enum ph_status check_hide(const char *value, const char **why)
 		return PH_OK;
 	return wrong(why, "it takes the beginning of a ref's full name, such as refs/pull; ! in "
 	                  "front shows again what an earlier one hides");
+}
+
+static enum ph_status check_path(const char *value, const char **why)
+{
+	value += *value == '!';
+	value += *value == '/';
+	if (*value && value[strlen(value) - 1] != '\\')
+		return PH_OK;
+	return wrong(why, "it takes a pattern for paths, such as docs/ or *.md; ! in front takes "
+	                  "away what an earlier one matches");
 }
 
 static bool is_hex(const char *text, size_t len)
@@ -184,37 +213,137 @@ static enum ph_status check_filter(const char *value, const char **why)
 	return wrong(why, "it takes a filter, such as blob:none");
 }
 
-static enum ph_status check_type(const struct ph__config_key *key, const char *value,
-                                 const char **why)
+/* What is about signed pushes. */
+static enum ph_status check_cert(enum ph__config_type type, const char *value, const char **why)
+{
+	static const char *const cert_key[] = {"any", "connection"};
+	struct ph_signer signer;
+
+	if (type == PH__CONFIG_CERT_KEY)
+		return check_words(value, cert_key, 2, why, "it takes any or connection");
+	if (type == PH__CONFIG_SIGNER)
+		return ph_signer_parse(&signer, value, why);
+	if (type == PH__CONFIG_REVOKED)
+		return ph_key_line_check(value, why);
+	if (type == PH__CONFIG_SIGNERS_FILE)
+		return wrong(why, "there are no files here: add the lines of it to "
+		                  "gpg.ssh.allowedSigners, one value each");
+	if (type == PH__CONFIG_REVOKED_FILE)
+		return wrong(why, "there are no files here: add keys or their fingerprints to "
+		                  "gpg.ssh.revokedKeys, one value each");
+	return PH_OK; /* any seed will do */
+}
+
+static enum ph_status check_bool(const char *value, const char **why)
+{
+	bool truth;
+
+	return ph__config_bool(value, &truth) ? PH_OK : wrong(why, "it takes true or false");
+}
+
+static enum ph_status check_severity(const char *key, const char *value, const char **why)
+{
+	struct ph_fsck_rules rules;
+	enum ph_status status;
+
+	ph_fsck_rules_init(&rules);
+	status = ph_fsck_rules_set(&rules, strrchr(key, '.') + 1, value);
+	if (status == PH_ERR_DENIED)
+		return wrong(why, "it is fatal: it cannot be made less than an error");
+	return status == PH_OK ? PH_OK : wrong(why, "it takes error, warn or ignore");
+}
+
+enum ph_status ph__config_next_id(const char **at, struct ph_oid *out)
+{
+	size_t len;
+
+	*at += strspn(*at, " ,");
+	if (!**at)
+		return PH_END;
+	len = strcspn(*at, " ,");
+	if (ph_oid_from_hex(out, len == PH_OID_HEX_MAX ? PH_HASH_SHA256 : PH_HASH_SHA1, *at, len) !=
+	    PH_OK)
+		return PH_ERR_INVALID;
+	*at += len;
+	return PH_OK;
+}
+
+static enum ph_status check_skips(const char *value, const char **why)
+{
+	struct ph_oid oid;
+	enum ph_status status;
+
+	while ((status = ph__config_next_id(&value, &oid)) == PH_OK) {
+	}
+	return status == PH_END ? PH_OK
+	                        : wrong(why, "it takes ids of objects, with spaces between");
+}
+
+static enum ph_status check_deny(const char *value, const char **why)
+{
+	enum ph_config_deny deny;
+
+	return ph__config_deny(value, &deny) ? PH_OK
+	                                     : wrong(why, "it takes refuse, warn or ignore");
+}
+
+static enum ph_status check_number(const char *value, uint64_t max, const char **why,
+                                   const char *text)
+{
+	uint64_t number;
+
+	return ph__config_number(value, max, &number) ? PH_OK : wrong(why, text);
+}
+
+static enum ph_status check_type(const struct ph__config_key *key, const char *stored,
+                                 const char *value, const char **why)
 {
 	static const char *const unborn[] = {"advertise", "allow", "ignore"};
 	static const char *const mode[] = {"all", "any"};
 	static const char *const heuristic[] = {"creationToken"};
 	static const char *const version[] = {"1"};
-	uint64_t number;
-	bool truth;
-
 	switch (key->type) {
 	case PH__CONFIG_BOOL:
+	case PH__CONFIG_BOOL_UNUSED:
+	case PH__CONFIG_FSCK:
 	case PH__CONFIG_ANY_SHA1:
 	case PH__CONFIG_FILTER_ALLOW:
-		return ph__config_bool(value, &truth) ? PH_OK
-		                                      : wrong(why, "it takes true or false");
+		return check_bool(value, why);
+	case PH__CONFIG_DENY:
+	case PH__CONFIG_DENY_UNUSED:
+		return check_deny(value, why);
+	case PH__CONFIG_NONCE_SLOP:
 	case PH__CONFIG_SECONDS:
-		return ph__config_number(value, SECONDS_MAX, &number)
-		               ? PH_OK
-		               : wrong(why, "it takes a number of seconds; 0 for never");
+		return check_number(value, SECONDS_MAX, why,
+		                    "it takes a number of seconds; 0 for never");
+	case PH__CONFIG_SIZE:
+		return check_number(value, INT64_MAX, why,
+		                    "it takes a number of bytes, with k, m or g behind it or "
+		                    "without; 0 for any");
+	case PH__CONFIG_NUMBER_UNUSED:
 	case PH__CONFIG_TREE_DEPTH:
-		return ph__config_number(value, UINT32_MAX, &number)
-		               ? PH_OK
-		               : wrong(why,
-		                       "it takes a number, with k, m or g behind it or without");
+		return check_number(value, UINT32_MAX, why,
+		                    "it takes a number, with k, m or g behind it or without");
+	case PH__CONFIG_FSCK_ID:
+		return check_severity(stored, value, why);
+	case PH__CONFIG_FSCK_SKIPS:
+		return check_skips(value, why);
 	case PH__CONFIG_UNBORN:
 		return check_words(value, unborn, 3, why, "it takes advertise, allow or ignore");
+	case PH__CONFIG_PATHS:
+		return check_path(value, why);
 	case PH__CONFIG_HIDE:
+	case PH__CONFIG_REFS:
 		return check_hide(value, why);
 	case PH__CONFIG_PACKFILE_URI:
 		return check_packfile_uri(value, why);
+	case PH__CONFIG_NONCE_SEED:
+	case PH__CONFIG_CERT_KEY:
+	case PH__CONFIG_SIGNER:
+	case PH__CONFIG_REVOKED:
+	case PH__CONFIG_SIGNERS_FILE:
+	case PH__CONFIG_REVOKED_FILE:
+		return check_cert(key->type, value, why);
 	case PH__CONFIG_BUNDLE_VERSION:
 		return check_words(value, version, 1, why, "the only version is 1");
 	case PH__CONFIG_BUNDLE_MODE:
@@ -222,9 +351,8 @@ static enum ph_status check_type(const struct ph__config_key *key, const char *v
 	case PH__CONFIG_BUNDLE_HEURISTIC:
 		return check_words(value, heuristic, 1, why, "it takes creationToken");
 	case PH__CONFIG_BUNDLE_TOKEN:
-		return ph__config_number(value, UINT64_MAX, &number)
-		               ? PH_OK
-		               : wrong(why, "it takes a number that grows with each bundle");
+		return check_number(value, UINT64_MAX, why,
+		                    "it takes a number that grows with each bundle");
 	case PH__CONFIG_BUNDLE_URI:
 		return is_uri(value) ? PH_OK
 		                     : wrong(why, "it must begin with https:// or http://, "
@@ -248,5 +376,5 @@ enum ph_status ph_config_check(const char *key, const char *value, const char **
 		return wrong(why, "it is too long: at most 4096 bytes");
 	if (!printable(value))
 		return wrong(why, "it has control characters");
-	return check_type(ph__config_find(stored), value, why);
+	return check_type(ph__config_find(stored), stored, value, why);
 }

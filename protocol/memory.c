@@ -234,6 +234,7 @@ void ph_memory_counts(struct ph_memory *memory, struct ph_memory_counts *out)
 /* A command of a push with a name of usual length, in the session and in its transaction. */
 #define COMMAND_BYTES 512u
 #define COMMANDS_MIN 1024u
+#define CERTIFICATE_BYTES_MIN ((uint64_t)256 << 10)
 
 static uint64_t at_most(uint64_t value, uint64_t share, uint64_t least)
 {
@@ -266,4 +267,6 @@ void ph_limits_for_memory(struct ph_limits *limits, uint64_t bytes)
 	limits->want_ref_bytes_max = at_most(limits->want_ref_bytes_max, list, WANT_REF_BYTES_MIN);
 	limits->commands_max =
 	        at_most32(limits->commands_max, 2 * list / COMMAND_BYTES, COMMANDS_MIN);
+	limits->certificate_bytes_max =
+	        at_most(limits->certificate_bytes_max, list, CERTIFICATE_BYTES_MIN);
 }

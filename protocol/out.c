@@ -169,3 +169,16 @@ char *ph__agent_clean(char *out, size_t size, const char *agent)
 	out[at] = 0;
 	return out;
 }
+
+void ph__session_id_draw(const struct ph_session *session, char out[PH_SESSION_ID_BYTES])
+{
+	const struct ph_service *service = &session->service;
+	uint8_t drawn[(PH_SESSION_ID_BYTES - 1) / 2];
+
+	*out = 0;
+	if (!service->random ||
+	    service->random(service->random_user, drawn, sizeof(drawn)) != PH_OK)
+		return;
+	for (size_t i = 0; i < sizeof(drawn); i++)
+		snprintf(out + 2 * i, 3, "%02x", drawn[i]);
+}

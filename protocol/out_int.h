@@ -64,4 +64,11 @@ void ph__out_band_end(struct ph_session *session, enum ph_band band, size_t len)
  */
 char *ph__agent_clean(char *out, size_t size, const char *agent);
 
+#define PH_SESSION_ID_BYTES 33u
+/*
+ * An id of this session, in logs on both sides, as text; "" where there are no random bytes: one
+ * that could be another session's is worse than none.
+ */
+void ph__session_id_draw(const struct ph_session *session, char out[PH_SESSION_ID_BYTES]);
+
 #endif

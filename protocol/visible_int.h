@@ -9,6 +9,10 @@
 
 #include <packhorse/config.h>
 
+/* Refs below it are the server's own: pushes do not change them. */
+#define PH__OWN_REFS "refs/packhorse/"
+#define PH__LOG_REF PH__OWN_REFS "log"
+
 /*
  * The next ref of an iterator over a snapshot's refs. PH_AGAIN for one that is hidden, so that a
  * caller's budget counts it: call again. PH_END behind the last. A symref may still be one to a

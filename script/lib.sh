@@ -28,7 +28,7 @@ install() {
 		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; }" >&2
 }
 
-build_packages="gcc cmake ninja-build pkg-config libc6-dev libssh-dev libmbedtls-dev zlib1g-dev libuv1-dev"
+build_packages="gcc cmake ninja-build pkg-config libc6-dev libssh-dev libmbedtls-dev zlib1g-dev libuv1-dev libsodium-dev libdeflate-dev"
 unikernel_packages="gcc libc6-dev make cmake ninja-build python3 patch"
 test_packages="g++ libcmocka-dev libgit2-dev git openssh-client python3 clang libclang-rt-14-dev clang-format clang-tidy binutils util-linux"
 

@@ -9,6 +9,7 @@
  */
 #include "connection_int.h"
 
+#include <packhorse/sshsig.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,6 +66,28 @@ static void note_tried(struct ph__auth *auth, const char *fingerprint, enum ph__
 	auth->tried_count++;
 }
 
+/*
+ * Keeps the key for who wants to know it (push certificates). libssh hands it out in base64 alone.
+ * Without memory there is none, and what asks for it is refused later.
+ */
+static void keep_key(struct ph_ssh_connection *connection, ssh_key offered)
+{
+	struct ph__auth *auth = &connection->auth;
+	char *text = NULL;
+
+	if (auth->key || ssh_pki_export_pubkey_base64(offered, &text) != SSH_OK)
+		return;
+	auth->key_len = strlen(text) / 4 * 3 + 3;
+	auth->key = ph_mem_alloc(connection->alloc, auth->key_len);
+	if (auth->key && ph_base64_decode(auth->key, &auth->key_len, text, strlen(text)) != PH_OK) {
+		ph_mem_free(connection->alloc, auth->key);
+		auth->key = NULL;
+	}
+	if (!auth->key)
+		auth->key_len = 0;
+	ssh_string_free_char(text);
+}
+
 static int on_pubkey(ssh_session session, const char *user, struct ssh_key_struct *offered,
                      char signature, void *userdata)
 {
@@ -91,6 +114,8 @@ static int on_pubkey(ssh_session session, const char *user, struct ssh_key_struc
 		               ? SSH_AUTH_SUCCESS
 		               : SSH_AUTH_DENIED;
 	}
+	if (signature == SSH_PUBLICKEY_STATE_VALID && verdict == PH__KEY_GOOD)
+		keep_key(connection, offered);
 	if (signature == SSH_PUBLICKEY_STATE_VALID && verdict == PH__KEY_GOOD)
 		return accept_as(connection, key->name, key->permission, key->fingerprint);
 	if (signature == SSH_PUBLICKEY_STATE_VALID && anonymous)
@@ -171,6 +196,12 @@ void ph__auth_init(struct ph_ssh_connection *connection)
 	if (connection->server->options.anon_read)
 		methods |= SSH_AUTH_METHOD_INTERACTIVE;
 	ssh_set_auth_methods(connection->ssh, (int)methods);
+}
+
+void ph__auth_release(struct ph_ssh_connection *connection)
+{
+	ph_mem_free(connection->alloc, connection->auth.key);
+	connection->auth.key = NULL;
 }
 
 void ph__auth_unanswered(struct ph_ssh_connection *connection)

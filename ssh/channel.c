@@ -12,6 +12,7 @@
 #include "connection_int.h"
 
 #include <packhorse/admin.h>
+#include <packhorse/verify.h>
 
 #include <assert.h>
 #include <string.h>
@@ -397,6 +398,10 @@ static struct ph_service service_of(struct ph__channel *channel)
 	service.connection = connection->id;
 	service.identity = connection->auth.identity;
 	service.permission = connection->auth.permission;
+	service.key = connection->auth.key;
+	service.key_len = connection->auth.key_len;
+	if (!service.verify)
+		service.verify = ph_key_verify;
 	service.wake_user = channel;
 	service.wake = on_wake;
 	return service;

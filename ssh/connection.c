@@ -59,6 +59,7 @@ static bool session_init(struct ph_ssh_connection *connection)
 static void connection_release(struct ph_ssh_connection *connection)
 {
 	ssh_free(connection->ssh);
+	ph__auth_release(connection);
 	ph_mem_free(connection->alloc, connection);
 }
 

@@ -44,6 +44,8 @@ struct ph__auth {
 	bool done;
 	char user[PH__USER_BYTES]; /* of the last request */
 	const char *identity;
+	uint8_t *key; /* whose signature it was, decoded; NULL: none */
+	size_t key_len;
 	enum ph_permission permission;
 	unsigned queries, failures;
 	unsigned tried_count; /* may exceed PH__TRIED_MAX */
@@ -111,6 +113,7 @@ struct ph_ssh_connection {
 
 /* auth.c */
 void ph__auth_init(struct ph_ssh_connection *connection);
+void ph__auth_release(struct ph_ssh_connection *connection);
 /* Notes that libssh dropped a request without an answer, as it does with a bad signature. */
 void ph__auth_unanswered(struct ph_ssh_connection *connection);
 /* One line on why this connection ended before anybody was let in. */

@@ -6,6 +6,7 @@
 #include "txn_meta_int.h"
 
 #include <assert.h>
+#include <packhorse/hash.h>
 #include <string.h>
 
 void ph__txn_meta_init(struct ph__txn_meta *meta, const struct ph_alloc *alloc,
@@ -179,6 +180,20 @@ enum ph_status ph__txn_meta_log(struct ph__txn_meta *meta, const void *data, siz
 	meta->log_last = record;
 	meta->log_count++;
 	return PH_OK;
+}
+
+uint32_t ph__log_link(uint8_t *out, struct ph_oid *tip, const struct ph__log_record *record)
+{
+	struct ph_hash hash;
+	uint32_t len = PH_LOG_LINK_BYTES + record->len;
+	ph_oid_to_hex((char *)out, PH_HASH_SHA256, tip);
+	out[PH_LOG_LINK_BYTES - 1] = '\n';
+	if (record->len > 0)
+		memcpy(out + PH_LOG_LINK_BYTES, record->data, record->len);
+	ph_hash_init(&hash, PH_HASH_SHA256);
+	ph_hash_update(&hash, out, len);
+	ph_hash_final(&hash, tip);
+	return len;
 }
 
 bool ph__txn_meta_empty(const struct ph__txn_meta *meta)

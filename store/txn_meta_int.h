@@ -52,6 +52,12 @@ enum ph_status ph__txn_meta_shallow(struct ph__txn_meta *meta, const struct ph_o
                                     size_t count);
 enum ph_status ph__txn_meta_log(struct ph__txn_meta *meta, const void *data, size_t len);
 
+/*
+ * A record as the log keeps it: behind the hash of the one before, which tip holds (zero: there is
+ * none); tip becomes the record's own. out has PH_LOG_LINKED_MAX bytes. Returns how many are used.
+ */
+uint32_t ph__log_link(uint8_t *out, struct ph_oid *tip, const struct ph__log_record *record);
+
 /* Whether there is nothing to do. */
 bool ph__txn_meta_empty(const struct ph__txn_meta *meta);
 

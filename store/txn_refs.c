@@ -71,23 +71,26 @@ static void rebalance(struct ph__txn_refs *refs, uint32_t *link)
 	rotate(refs, link, side);
 }
 
-/* Puts the change with this number, which is in the array already, into the tree. */
-static void tree_insert(struct ph__txn_refs *refs, uint32_t number)
+/* The links on the way to where a name is in the tree, or would be. */
+struct way {
+	uint32_t *links[TREE_HEIGHT_MAX];
+	unsigned depth;
+};
+
+static uint32_t *find_link(struct ph__txn_refs *refs, const char *name, struct way *way)
 {
-	uint32_t *path[TREE_HEIGHT_MAX];
-	unsigned depth = 0;
 	uint32_t *link = &refs->root;
+	way->depth = 0;
 	while (*link != PH__NO_CHANGE) {
 		struct ph__change *node = refs->changes[*link];
-		int cmp = strcmp(refs->changes[number]->name, node->name);
-		assert(cmp != 0);
-		assert(depth < TREE_HEIGHT_MAX);
-		path[depth++] = link;
+		int cmp = strcmp(name, node->name);
+		if (cmp == 0)
+			break;
+		assert(way->depth < TREE_HEIGHT_MAX);
+		way->links[way->depth++] = link;
 		link = &node->child[cmp > 0];
 	}
-	*link = number;
-	while (depth > 0)
-		rebalance(refs, path[--depth]);
+	return link;
 }
 
 uint32_t ph__txn_refs_find(const struct ph__txn_refs *refs, const char *name)
@@ -156,7 +159,9 @@ static size_t string_size(const char *text)
 static enum ph_status add(struct ph__txn_refs *refs, const struct ph__change *change,
                           uint32_t *number)
 {
-	if (ph__txn_refs_find(refs, change->name) != PH__NO_CHANGE)
+	struct way way;
+	uint32_t *link = find_link(refs, change->name, &way);
+	if (*link != PH__NO_CHANGE)
 		return PH_ERR_EXISTS;
 	enum ph_status status = reserve(refs);
 	if (status != PH_OK)
@@ -174,7 +179,9 @@ static enum ph_status add(struct ph__txn_refs *refs, const struct ph__change *ch
 	copy->child[0] = copy->child[1] = PH__NO_CHANGE;
 	copy->height = 1;
 	refs->changes[refs->count] = copy;
-	tree_insert(refs, refs->count);
+	*link = refs->count;
+	while (way.depth > 0)
+		rebalance(refs, way.links[--way.depth]);
 	*number = refs->count++;
 	return PH_OK;
 }

@@ -44,10 +44,11 @@ struct ph__change {
 	enum ph_status verdict; /* PH_OK until the first evaluation */
 	bool dropped;
 	/* Set by evaluation: the ref is in the view, what is below its name, its place in the
-	 * order. */
+	 * order, the change with the longest name that this one begins with. */
 	bool exists;
 	enum ph__below below;
 	uint32_t rank;
+	uint32_t shorter;
 	/* The tree, by numbers of changes. */
 	uint32_t child[2];
 	uint8_t height;

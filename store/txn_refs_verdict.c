@@ -26,6 +26,23 @@ struct evaluation {
 	char found[PH_REF_NAME_MAX + 1];
 };
 
+static bool begins_with(const char *name, const char *with)
+{
+	return strncmp(name, with, strlen(with)) == 0;
+}
+
+/*
+ * The change whose name is the longest that this one's begins with, looked for from the one before
+ * it in the order: what lies between a name and one that begins with it begins with it too.
+ */
+static uint32_t find_shorter(const struct ph__txn_refs *refs, uint32_t before, uint32_t number)
+{
+	while (before != PH__NO_CHANGE &&
+	       !begins_with(refs->changes[number]->name, refs->changes[before]->name))
+		before = refs->changes[before]->shorter;
+	return before;
+}
+
 /* The numbers of all changes in byte order of their names, out of the tree. */
 static enum ph_status make_order(struct ph__txn_refs *refs)
 {
@@ -38,7 +55,7 @@ static enum ph_status make_order(struct ph__txn_refs *refs)
 	refs->ordered = 0;
 	uint32_t stack[TREE_HEIGHT_MAX];
 	unsigned depth = 0;
-	uint32_t number = refs->root;
+	uint32_t number = refs->root, before = PH__NO_CHANGE;
 	while (number != PH__NO_CHANGE || depth > 0) {
 		while (number != PH__NO_CHANGE) {
 			assert(depth < TREE_HEIGHT_MAX);
@@ -47,6 +64,8 @@ static enum ph_status make_order(struct ph__txn_refs *refs)
 		}
 		number = stack[--depth];
 		refs->changes[number]->rank = refs->ordered;
+		refs->changes[number]->shorter = find_shorter(refs, before, number);
+		before = number;
 		order[refs->ordered++] = number;
 		number = refs->changes[number]->child[1];
 	}
@@ -274,21 +293,37 @@ static void accept(struct evaluation *ev, uint32_t rank)
 		ev->sums[at]++;
 }
 
+/* Whether a name of another change begins with this one's. */
+static bool has_longer(const struct evaluation *ev, const struct ph__change *change)
+{
+	uint32_t next = change->rank + 1;
+	return next < ev->refs->count &&
+	       begins_with(ev->refs->changes[ev->refs->order[next]]->name, change->name);
+}
+
+/* Whether new refs below this one were accepted already. */
+static bool excluded_below(struct evaluation *ev, const struct ph__change *change)
+{
+	if (!has_longer(ev, change))
+		return false;
+	size_t len = strlen(change->name);
+	set_path(ev, change->name, len, '/');
+	uint32_t low = lower_bound(ev);
+	set_path(ev, change->name, len, '/' + 1);
+	return accepted_before(ev, lower_bound(ev)) > accepted_before(ev, low);
+}
+
 /* Whether a new ref with a lower number, accepted already, excludes this one. */
 static bool excluded(struct evaluation *ev, uint32_t number)
 {
-	const char *name = ev->refs->changes[number]->name;
-	size_t len = strlen(name);
-	set_path(ev, name, len, '/');
-	uint32_t low = lower_bound(ev);
-	set_path(ev, name, len, '/' + 1);
-	if (accepted_before(ev, lower_bound(ev)) > accepted_before(ev, low))
+	const struct ph__change *change = ev->refs->changes[number];
+	if (excluded_below(ev, change))
 		return true;
-	for (const char *slash = strchr(name, '/'); slash; slash = strchr(slash + 1, '/')) {
-		set_path(ev, name, (size_t)(slash - name), '\0');
-		uint32_t other = ph__txn_refs_find(ev->refs, ev->path);
-		/* PH__NO_CHANGE is higher than any number. */
-		if (other < number && creates(ev->refs->changes[other]))
+	/* PH__NO_CHANGE is higher than any number. */
+	uint32_t other = change->shorter;
+	for (; other != PH__NO_CHANGE; other = ev->refs->changes[other]->shorter) {
+		const struct ph__change *above = ev->refs->changes[other];
+		if (other < number && change->name[strlen(above->name)] == '/' && creates(above))
 			return true;
 	}
 	return false;

@@ -64,8 +64,8 @@ static void disk_close(struct ph_device *device)
 
 static struct ph_device *find_device(void)
 {
-	static struct ph_device_ops ops = {disk_read, disk_write, disk_flush,
-	                                   NULL,      NULL,       disk_close};
+	static struct ph_device_ops ops = {disk_read, disk_write, disk_flush, NULL,
+	                                   NULL,      disk_close, NULL};
 	static struct ph_device device;
 
 	if (ph__plat_block_open(&info) != PH_OK)

@@ -16,6 +16,8 @@ static void warn(void *user, const char *id, const struct ph_oid *oid)
 
 	assert_non_null(oid);
 	intake->warnings++;
+	ph_hash_update(&intake->told, id, strlen(id));
+	ph_hash_update(&intake->told, oid->bytes, sizeof(oid->bytes));
 	(void)snprintf(intake->last_warning, sizeof(intake->last_warning), "%s", id);
 }
 
@@ -24,6 +26,7 @@ void intake_init(struct intake *intake, enum ph_hash_algo algo, const struct ph_
 {
 	memset(intake, 0, sizeof(*intake));
 	ph_limits_init(&intake->limits);
+	ph_hash_init(&intake->told, PH_HASH_SHA1);
 	ph_test_sink_init(&intake->run);
 	ph_test_sink_init(&intake->index);
 	ph_test_sink_init(&intake->scratch);
@@ -103,7 +106,9 @@ static enum ph_status run_all(struct intake *intake, uint32_t given)
 		status = ph_pack_in_run(intake->in, &budget);
 		if (status == PH_AGAIN)
 			assert_int_equal(budget, 0);
-	} while (status == PH_AGAIN);
+		if (status == PH_PENDING)
+			intake->pending(intake->pending_user);
+	} while (status == PH_AGAIN || status == PH_PENDING);
 	return status;
 }
 

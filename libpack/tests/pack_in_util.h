@@ -20,6 +20,10 @@ struct intake {
 	struct ph_error error;
 	unsigned warnings;
 	char last_warning[64];
+	struct ph_hash told; /* of all warnings, in their order */
+	/* What is done while run is pending; called once for each time. */
+	void *pending_user;
+	void (*pending)(void *user);
 };
 
 /* How to feed: pieces of at most piece bytes (0: all at once), random when rng is set. */

@@ -119,12 +119,15 @@ static void broken_deltas_are_refused(void **state)
 
 static void empty_results(void **state)
 {
-	static const uint8_t to_nothing[] = {10, 0};
+	/* As short as git takes them, and shorter. */
+	static const uint8_t to_nothing[] = {0x8a, 0, 0x80, 0};
+	static const uint8_t too_short[] = {10, 0};
 	static const uint8_t from_nothing[] = {0, 1, 1, 'x'};
 	uint8_t result[1];
 
 	(void)state;
-	assert_int_equal(apply(to_nothing, 2, NULL, 0), PH_OK);
+	assert_int_equal(apply(to_nothing, 4, NULL, 0), PH_OK);
+	assert_int_equal(apply(too_short, 2, NULL, 0), PH_ERR_DELTA);
 	assert_int_equal(ph_delta_apply(NULL, 0, from_nothing, 4, result, 1), PH_OK);
 	assert_int_equal(result[0], 'x');
 }

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "../glob_int.h"
+#include <packhorse/glob.h>
 #include "../sparse_int.h"
 #include "support.h"
 #include <packhorse/filter.h>
@@ -347,8 +347,8 @@ static void matches_shell_patterns(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		uint64_t cost = 0;
-		bool fits = ph__glob_match(rows[i].pattern, strlen(rows[i].pattern), rows[i].text,
-		                           strlen(rows[i].text), rows[i].path, &cost);
+		bool fits = ph_glob_match(rows[i].pattern, strlen(rows[i].pattern), rows[i].text,
+		                          strlen(rows[i].text), rows[i].path, &cost);
 
 		if (fits != rows[i].fits) {
 			fail_msg("%s against %s", rows[i].pattern, rows[i].text);
@@ -373,7 +373,7 @@ static void is_never_slow(void **state)
 				text[at] = slash > 0 && at % slash == 1 ? '/' : 'a';
 			}
 			pattern[999] = 'b';
-			(void)ph__glob_match(pattern, 1000, text, 1000, true, &cost);
+			(void)ph_glob_match(pattern, 1000, text, 1000, true, &cost);
 			assert_true(cost <= 2 * 1000 * 1000);
 		}
 	}

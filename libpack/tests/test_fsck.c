@@ -213,7 +213,7 @@ static void tags(void **state)
 	        {OBJECT "type tag\ntag a/b\ntagger " WHO, ""},
 	        {OBJECT "type blob\ntag v1\n\nold\n", "missingTaggerEntry"},
 	        {OBJECT "type blob\ntag v1\ntagger " WHO "gpgsig x\n y\n\nm", ""},
-	        {OBJECT "type blob\ntag v1\ntagger " WHO "more x\n\nm", "extraHeaderEntry"},
+	        {OBJECT "type blob\ntag v1\ntagger " WHO "more x\n\nm", ""},
 	        {"type commit\ntag v1\n\n", "!missingObject"},
 	        {"object 01\ntype commit\ntag v1\n\n", "!badObjectSha1"},
 	        {OBJECT "tag v1\n\n", "!missingTypeEntry"},
@@ -282,7 +282,7 @@ static void tree_modes(void **state)
 	(void)state;
 	expect_tree((const char *const[]){NULL}, "");
 	EXPECT_TREE("", "100644", "a", "100755", "b", "120000", "c", "40000", "d", "160000", "e");
-	EXPECT_TREE("", "100664", "old");
+	EXPECT_TREE("badFilemode", "100664", "old");
 	EXPECT_TREE("zeroPaddedFilemode", "040000", "d");
 	EXPECT_TREE("badFilemode", "100600", "a");
 	EXPECT_TREE("badFilemode zeroPaddedFilemode", "0", "a");
@@ -418,6 +418,12 @@ static void tree_names(void **state)
 	        {".g" ZWNJ "it", "!hasDotgit"},
 	        {".git" ZWNJ, "!hasDotgit"},
 	        {".G" BOM "iT\xe2\x81\xaf", "!hasDotgit"},
+	        {".git\xe2\x80", "!hasDotgit"}, /* no UTF-8: who knows */
+	        {".git\xff", "!hasDotgit"},
+	        {".git\xc3\xa4", ""},
+	        {".git\xc0\xaf", "!hasDotgit"},
+	        {".git\xed\xa0\x80", "!hasDotgit"},
+	        {".git\xf0\x9f\x98\x80", ""},
 	        {"a\\.git", "!hasDotgit"},
 	        {"a\\b\\GIT~1", "!hasDotgit"},
 	        {".git\\a", "!hasDotgit"},

@@ -204,6 +204,42 @@ static void object_headers_hold_any_size(void **state)
 	assert_true(ph_oid_equal(&want, &got));
 }
 
+/* Side by side or one by one, of any sizes and number: the same ids. */
+static void items_are_as_objects(void **state)
+{
+	static uint8_t data[3000];
+	struct ph_hash_item items[200];
+	struct ph_test_rng rng;
+
+	(void)state;
+	ph_test_rng_init(&rng, 3);
+	ph_test_rng_fill(&rng, data, sizeof(data));
+	for (size_t count = 0; count <= 200; count++) {
+		for (size_t i = 0; i < count; i++) {
+			size_t max = ph_test_rng_next(&rng) % 4 == 0 ? sizeof(data) : 100;
+
+			items[i].size = (size_t)(ph_test_rng_next(&rng) % max);
+			items[i].data =
+			        data + ph_test_rng_next(&rng) % (sizeof(data) - items[i].size);
+			items[i].type = (enum ph_object_type)(1 + ph_test_rng_next(&rng) % 4);
+			items[i].attacked = true;
+			if (ph_test_rng_next(&rng) % 8 == 0)
+				items[i] = (struct ph_hash_item){.type = PH_OBJ_BLOB};
+		}
+		for (int algo = PH_HASH_SHA1; algo <= PH_HASH_SHA256; algo++) {
+			ph_hash_items((enum ph_hash_algo)algo, items, count);
+			for (size_t i = 0; i < count; i++) {
+				struct ph_oid oid;
+
+				ph_hash_object(&oid, (enum ph_hash_algo)algo, items[i].type,
+				               items[i].data, items[i].size);
+				assert_true(ph_oid_equal(&oid, &items[i].oid));
+				assert_false(items[i].attacked);
+			}
+		}
+	}
+}
+
 static void crc32_check_value(void **state)
 {
 	(void)state;
@@ -221,6 +257,7 @@ int main(void)
 	        cmocka_unit_test(every_length),
 	        cmocka_unit_test(known_objects),
 	        cmocka_unit_test(object_headers_hold_any_size),
+	        cmocka_unit_test(items_are_as_objects),
 	        cmocka_unit_test(crc32_check_value),
 	};
 

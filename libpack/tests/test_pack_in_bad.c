@@ -402,6 +402,8 @@ static void test_bad_deltas(void **state)
 	        {"\x32\x01\x90\x01", 4, PH_OK},
 	        {"", 0, PH_ERR_DELTA},
 	        {"\x32", 1, PH_ERR_DELTA},
+	        {"\x32\x00", 2, PH_ERR_DELTA},     /* makes nothing: git wants four bytes */
+	        {"\x32\x80\x00", 3, PH_ERR_DELTA}, /* likewise */
 	        {"\xb2", 1, PH_ERR_DELTA},
 	        {"\x32\x81", 2, PH_ERR_DELTA},
 	        {"\x31\x01\x90\x01", 4, PH_ERR_DELTA},     /* base size */

@@ -17,6 +17,7 @@ static const char usage[] = "usage: repo create NAME [--object-format=sha1|sha25
                             "       repo config NAME [--add|--unset] [KEY [VALUE]]\n"
                             "       config [--add|--unset] [KEY [VALUE]]\n"
                             "       repo maintain NAME\n"
+                            "       repo log NAME\n"
                             "       help\n";
 
 static const char help[] =
@@ -41,6 +42,9 @@ static const char help[] =
         "repo maintain NAME\n"
         "        Joins packs, makes maps of them and drops what no ref reaches, as far as that\n"
         "        is due. The server does so by itself when nothing else is to be done.\n"
+        "repo log NAME\n"
+        "        Shows who pushed what and when, oldest first. Each record names the hash of\n"
+        "        the one before it; that they do is checked.\n"
         "help\n"
         "        This text.\n";
 /* Only where an owner can end the machine. */
@@ -363,6 +367,7 @@ static const struct command commands[] = {
         {"head", run_head, 2, false, true},
         {"delete", run_delete, 1, false, true},
         {"maintain", ph__admin_maintain, 1, false, true},
+        {"log", ph__admin_log, 1, false, true},
 };
 
 static enum ph_step deny(struct admin *admin)

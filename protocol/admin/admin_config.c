@@ -281,8 +281,13 @@ static enum ph_step check_value(struct admin *admin)
 	const struct ph__config_change *change = &admin->change;
 	char escaped[ADMIN_ESCAPED_BYTES];
 	const char *why;
+	enum ph_status status = ph_config_check(change->key, change->value, &why);
 
-	if (ph_config_check(change->key, change->value, &why) == PH_OK)
+	if (status == PH_OK && *admin->repo && ph_config_of_server(change->key)) {
+		status = PH_ERR_INVALID;
+		why = "it is for the server alone; see: config KEY VALUE";
+	}
+	if (status == PH_OK)
 		return PH_STEP_AGAIN;
 	ph__session_error_line(&admin->session, "%s cannot be '%.200s': %s", change->key,
 	                       ph__admin_escape(escaped, change->value), why);

@@ -3,7 +3,7 @@
  * Maintenance while it runs: what its files share. maintenance.c is the session and its states,
  * maint_plan.c says what is due, maint_reach.c finds what refs reach, maint_join.c makes one pack
  * out of several, maint_note.c writes its tips section, maint_map.c makes a map,
- * maint_fulls.c full entries.
+ * maint_fulls.c full entries, maint_log.c the ref of the push log.
  *
  *   LOOK REFS PLAN ADMIT then by the job
  *     SOME   JOIN_BEGIN JOIN NOTE_BEGIN NOTE COMMIT
@@ -11,6 +11,7 @@
  *     CHECK  TARGETS REACH_TIPS REACH, then as ALL when too much is unreachable
  *     MAP    MAP_BEGIN MAP_TIPS MAP COMMIT
  *     FULLS  FULLS_BEGIN FULLS_WALK FULLS COMMIT
+ *     LOG    LOG_FIND LOG_WRITE LOG_END COMMIT
  *   and from the beginning, until nothing is due.
  */
 #ifndef PACKHORSE_MAINT_INT_H
@@ -22,8 +23,11 @@
 #include "session_int.h"
 
 #include <packhorse/fulls.h>
+#include <packhorse/hash.h>
+#include <packhorse/inflate.h>
 #include <packhorse/maintenance.h>
 #include <packhorse/map.h>
+#include <packhorse/pack_in.h>
 #include <packhorse/pack_join.h>
 #include <packhorse/walk.h>
 
@@ -48,17 +52,21 @@ enum ph__maint_state {
 	PH__MAINT_FULLS_BEGIN,
 	PH__MAINT_FULLS_WALK,
 	PH__MAINT_FULLS,
+	PH__MAINT_LOG_FIND,
+	PH__MAINT_LOG_WRITE,
+	PH__MAINT_LOG_END,
 	PH__MAINT_COMMIT,
 	PH__MAINT_DONE
 };
 
 enum ph__maint_job {
 	PH__MAINT_NOTHING,
-	PH__MAINT_SOME,      /* join the smallest packs */
-	PH__MAINT_ALL,       /* join all, without what no ref reaches */
-	PH__MAINT_CHECK,     /* the same, if that is much */
-	PH__MAINT_MAP_ONLY,  /* make the map of the largest pack */
-	PH__MAINT_FULLS_ONLY /* make its full entries */
+	PH__MAINT_SOME,       /* join the smallest packs */
+	PH__MAINT_ALL,        /* join all, without what no ref reaches */
+	PH__MAINT_CHECK,      /* the same, if that is much */
+	PH__MAINT_MAP_ONLY,   /* make the map of the largest pack */
+	PH__MAINT_FULLS_ONLY, /* make its full entries */
+	PH__MAINT_LOG         /* bring the ref of the push log up to date */
 };
 
 /* What is not to be tried again in this session. */
@@ -67,6 +75,7 @@ struct ph__maint_not {
 	bool check; /* it was found that little is unreachable */
 	bool map;   /* there can be none, or it failed */
 	bool fulls; /* the same */
+	bool log;   /* it failed */
 };
 
 /* Packs that are joined, and what is made of them. */
@@ -89,6 +98,20 @@ struct ph__maint_note {
 	uint32_t copy;      /* next of its copies */
 	uint32_t rank, copies;
 	bool begun;
+};
+
+/* Commits of the push log's ref being made. */
+struct ph__maint_log {
+	char covered[64 + 1]; /* hash of the last record that has its commit, in hex; "" */
+	uint64_t at, end;     /* records */
+	uint32_t count;       /* of this job */
+	struct ph_oid tip;    /* the last commit; zero: none */
+	struct ph_pack_in *in;
+	struct ph_pack_in_options options;
+	struct ph_deflate *deflate;
+	struct ph_hash hash; /* of the pack's bytes */
+	uint32_t pack;
+	struct ph_sink *tips;
 };
 
 struct ph__maint {
@@ -122,6 +145,7 @@ struct ph__maint {
 	struct ph__maint_note note;
 	struct ph_map_maker *maker;
 	struct ph_fulls_maker *fulls;
+	struct ph__maint_log log;
 	bool mark_only; /* the map's section only says that there can be none */
 };
 
@@ -157,6 +181,12 @@ bool ph__maint_fulls_due(const struct ph__maint *maint);
 void ph__maint_fulls_release(struct ph__maint *maint);
 
 ph__maint_function ph__maint_fulls_begin, ph__maint_fulls_walk, ph__maint_fulls;
+/* Whether the ref of the push log is to be brought up to date. */
+PH_MUST_CHECK enum ph_status ph__maint_log_due(struct ph__maint *maint, bool *due);
+uint64_t ph__maint_log_reckon(const struct ph_limits *limits);
+void ph__maint_log_release(struct ph__maint *maint);
+
+ph__maint_function ph__maint_log_find, ph__maint_log_write, ph__maint_log_end;
 ph__maint_function ph__maint_map_begin, ph__maint_map_tips, ph__maint_map;
 
 #endif

@@ -95,7 +95,7 @@ enum ph_step ph__maint_join_run(struct ph__maint *maint, uint32_t *budget)
 
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
-	/* A delta on what is dropped, and too large to be made whole: nothing is dropped then. */
+	/* A large delta on what is dropped that cannot be made whole: nothing is dropped then. */
 	if (status == PH_ERR_LIMIT && maint->walk) {
 		maint->no.drop = maint->no.check = true;
 		return ph__maint_again(maint);

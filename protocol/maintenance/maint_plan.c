@@ -185,6 +185,8 @@ static uint64_t reckon(const struct ph__maint *maint)
 		work = join;
 	else if (maint->job == PH__MAINT_MAP_ONLY)
 		work = ph_footprint_map(limits, entries, maint->refs);
+	else if (maint->job == PH__MAINT_LOG)
+		work = ph__maint_log_reckon(limits);
 	else if (maint->job == PH__MAINT_FULLS_ONLY)
 		work = walk + ph_footprint_pack_out(limits, maint->entries);
 	else
@@ -198,6 +200,8 @@ enum ph_step ph__maint_plan(struct ph__maint *maint, uint32_t *budget)
 	const struct ph_alloc *alloc = maint->session.service.alloc;
 	uint32_t count = maint->source->ops->packs(maint->source), entries;
 	struct weighed *packs = ph_mem_zalloc(alloc, (size_t)count + 1, sizeof(*packs));
+	enum ph_status status;
+	bool log_due = false;
 
 	if (!packs)
 		return ph__maint_fail(maint, PH_ERR_NOMEM, "looking at packs");
@@ -208,8 +212,14 @@ enum ph_step ph__maint_plan(struct ph__maint *maint, uint32_t *budget)
 		maint->entries += entries;
 	}
 	maint->join.count = 0;
-	maint->job = decide(maint, packs, count);
+	status = ph__maint_log_due(maint, &log_due);
+	/* What only the ref would reach must not be dropped without it. */
+	if (log_due && maint->no.log)
+		maint->no.drop = true;
+	maint->job = log_due && !maint->no.log ? PH__MAINT_LOG : decide(maint, packs, count);
 	ph_mem_free(alloc, packs);
+	if (status != PH_OK)
+		return ph__maint_fail(maint, status, "looking at the push log");
 	if (maint->job != PH__MAINT_NOTHING)
 		maint->claim_bytes = reckon(maint);
 	return ph__maint_go(maint, PH__MAINT_ADMIT);

@@ -43,6 +43,7 @@ static void release_work(struct ph__maint *maint)
 	ph_map_maker_free(maint->maker);
 	maint->maker = NULL;
 	ph__maint_fulls_release(maint);
+	ph__maint_log_release(maint);
 	ph__maint_note_release(maint);
 	ph__maint_join_release(maint);
 	ph__maint_reach_release(maint);
@@ -204,6 +205,7 @@ static enum ph_step admit(struct ph__maint *maint, uint32_t *budget)
 	        [PH__MAINT_CHECK] = PH__MAINT_TARGETS,
 	        [PH__MAINT_MAP_ONLY] = PH__MAINT_MAP_BEGIN,
 	        [PH__MAINT_FULLS_ONLY] = PH__MAINT_FULLS_BEGIN,
+	        [PH__MAINT_LOG] = PH__MAINT_LOG_FIND,
 	};
 	const struct ph_service *service = &maint->session.service;
 	char text[PH_ADMISSION_TEXT_BYTES];
@@ -228,6 +230,8 @@ static enum ph_step admit(struct ph__maint *maint, uint32_t *budget)
 		maint->no.map = true;
 	else if (maint->job == PH__MAINT_FULLS_ONLY)
 		maint->no.fulls = true;
+	else if (maint->job == PH__MAINT_LOG)
+		maint->no.log = true;
 	else if (maint->job == PH__MAINT_SOME)
 		return finish(maint, 1);
 	else
@@ -249,6 +253,9 @@ static void say_done(struct ph__maint *maint)
 		              maint->entries);
 	else if (maint->job == PH__MAINT_FULLS_ONLY)
 		ph__maint_say(maint, "made full entries of what HEAD names");
+	else if (maint->job == PH__MAINT_LOG)
+		ph__maint_say(maint, "made commits of %" PRIu32 " record%s of the push log",
+		              maint->log.count, maint->log.count == 1 ? "" : "s");
 	else
 		ph__maint_say(maint,
 		              "joined %" PRIu32 " pack%s into one of %" PRIu32 " objects, %" PRIu64
@@ -309,6 +316,9 @@ static enum ph_step work(struct ph__maint *maint, uint32_t *budget)
 	        [PH__MAINT_FULLS_BEGIN] = ph__maint_fulls_begin,
 	        [PH__MAINT_FULLS_WALK] = ph__maint_fulls_walk,
 	        [PH__MAINT_FULLS] = ph__maint_fulls,
+	        [PH__MAINT_LOG_FIND] = ph__maint_log_find,
+	        [PH__MAINT_LOG_WRITE] = ph__maint_log_write,
+	        [PH__MAINT_LOG_END] = ph__maint_log_end,
 	        [PH__MAINT_COMMIT] = commit,
 	};
 

@@ -21,12 +21,19 @@ static uint64_t reckon(const struct receive *r, uint64_t announced)
 	const struct ph_limits *limits = r->session.service.limits;
 	uint64_t here = r->snapshot ? ph_source_objects(ph_snapshot_source(r->snapshot)) : 0;
 	uint64_t bases = here < announced ? here : announced;
-	uint64_t pack = ph_footprint_pack_in(limits, announced + bases);
+	uint64_t pack = ph_footprint_pack_in(limits, announced + bases) +
+	                ph_footprint_pack_in_lanes(limits, announced, r->session.service.executor) +
+	                (here == 0 ? ph_footprint_links(announced) : 0);
 	uint64_t walk = ph_footprint_walk(limits, here + announced + bases,
 	                                  (uint64_t)r->advert.refs + r->count);
+	uint64_t maps = r->snapshot ? ph_snapshot_source(r->snapshot)
+	                                      ->ops->packs(ph_snapshot_source(r->snapshot))
+	                            : 0;
 	uint64_t lists = (uint64_t)r->commands_size * sizeof(*r->commands) + r->names_size +
+	                 r->cert.size + (uint64_t)r->shallow.size * 3 * sizeof(*r->shallow.oids) +
 	                 (uint64_t)r->count * (sizeof(*r->order) + CHANGE_BYTES);
 
+	walk += (maps < PH__MAP_SET_MAX ? maps : PH__MAP_SET_MAX) * ph_footprint_map_reader();
 	return PH_ADMISSION_SESSION_BYTES + PH_ADMISSION_OUTSIDE_BYTES + lists +
 	       (pack > walk ? pack : walk);
 }
@@ -38,13 +45,23 @@ static enum ph_step next(struct receive *r)
 }
 
 /* Reads the header where it stands, without taking it. What is wrong with it pack-in will say. */
-static bool announced(const struct receive *r, const uint8_t *data, size_t len, uint64_t *count)
+static bool announced(const struct receive *r, const uint8_t *data, uint64_t *count)
 {
-	if (len < HEADER_BYTES || memcmp(data, "PACK", 4) != 0)
-		return false;
 	*count = (uint64_t)data[8] << 24 | (uint64_t)data[9] << 16 | (uint64_t)data[10] << 8 |
 	         data[11];
 	return *count <= r->session.service.limits->pack_objects_max;
+}
+
+/* What git says of what is no pack at all; NULL when it may be one. */
+static const char *bad_header(const uint8_t *data, size_t len)
+{
+	if (len < HEADER_BYTES)
+		return "eof before pack header was fully read";
+	if (memcmp(data, "PACK", 4) != 0)
+		return "protocol error (pack signature mismatch detected)";
+	if (memcmp(data + 4, "\0\0\0", 3) != 0 || (data[7] != 2 && data[7] != 3))
+		return "protocol error (pack version unsupported)";
+	return NULL;
 }
 
 static enum ph_step refuse(struct receive *r)
@@ -85,9 +102,14 @@ enum ph_step ph__receive_admit(struct receive *r)
 	if (!r->updates)
 		return next(r);
 	if (!r->claim_bytes) {
+		const char *wrong;
+
 		if (len < HEADER_BYTES && !r->session.eof)
 			return PH_STEP_INPUT;
-		if (!announced(r, data, len, &count))
+		wrong = bad_header(data, len);
+		if (wrong)
+			return ph__receive_fail_unpack(r, wrong);
+		if (!announced(r, data, &count))
 			return next(r);
 		r->claim_bytes = reckon(r, count);
 	}

@@ -23,6 +23,30 @@ static bool is_known(const struct receive *r, const struct ph_oid *oid)
 	return source->ops->find(source, oid, &loc) == PH_OK;
 }
 
+static bool current_may_go(struct receive *r, struct receive_command *c)
+{
+	static const char hint[] =
+	        "error: By default, deleting the current branch is denied, because the next\n"
+	        "'git clone' won't result in any file checked out, causing confusion.\n"
+	        "\n"
+	        "You can set 'receive.denyDeleteCurrent' configuration variable to\n"
+	        "'warn' or 'ignore' in the remote repository to allow deleting the\n"
+	        "current branch, with or without a warning message.\n"
+	        "\n"
+	        "To squelch this message, you can set it to 'refuse'.";
+
+	if (r->config.deny_delete_current == PH_DENY_WARN)
+		ph__receive_say(r, "warning: deleting the current branch");
+	if (r->config.deny_delete_current == PH_DENY_WARN ||
+	    r->config.deny_delete_current == PH_DENY_IGNORE)
+		return true;
+	if (r->config.deny_delete_current == PH_DENY_UNSET)
+		ph__receive_say_text(r, hint);
+	c->error = "deletion of the current branch prohibited";
+	ph__receive_say(r, "error: refusing to delete the current branch: %s", receive_name(r, c));
+	return false;
+}
+
 /*
  * Deleting what is not there is no error when the client was not sure of it either: it gave no old
  * value, or one that means nothing here. Git does the same.
@@ -33,17 +57,15 @@ static void check_delete(struct receive *r, struct receive_command *c)
 	bool unsure = ph_oid_is_zero(&c->old_oid);
 	enum ph_status status = PH_ERR_NOT_FOUND;
 
-	if (!unsure && strcmp(receive_target(r, c), r->head) == 0) {
-		c->error = "deletion of the current branch prohibited";
-		ph__receive_say(r, "error: refusing to delete the current branch: %s",
-		                receive_name(r, c));
+	if (!unsure && strcmp(receive_target(r, c), r->head) == 0 && !current_may_go(r, c))
 		return;
-	}
 	if (r->snapshot)
 		status = ph_snapshot_ref(r->snapshot, receive_target(r, c), &ref);
 	if (status == PH_ERR_NOT_FOUND) {
-		if (!unsure && r->snapshot && is_known(r, &c->old_oid))
-			return; /* the transaction tells that it is not there */
+		/* The transaction tells that it is not there. Where things are hidden, that would
+		 * tell that the old value is here. */
+		if (!unsure && r->snapshot && !receive_hides(r) && is_known(r, &c->old_oid))
+			return;
 		ph__receive_say(r, "warning: deleting a non-existent ref");
 		c->skip = true;
 	} else if (status != PH_OK) {
@@ -75,10 +97,8 @@ static void refuse_type(struct receive *r, struct receive_command *c)
 	const char *name = receive_name(r, c);
 
 	c->error = "invalid new value provided";
-	ph__receive_say(r,
-	                "error: cannot update ref '%s': trying to write non-commit object %s to "
-	                "branch '%s'",
-	                name, ph_oid_to_hex(hex, r->algo, &c->new_oid), name);
+	ph__receive_say(r, "error: trying to write non-commit object %s to branch '%s'",
+	                ph_oid_to_hex(hex, r->algo, &c->new_oid), name);
 }
 
 static enum ph_status check_update(struct receive *r, struct receive_command *c)
@@ -144,7 +164,7 @@ static enum ph_step checked(struct receive *r)
 	if (failed && r->atomic)
 		ph__receive_fail_all(r, "atomic push failure");
 	r->at = 0;
-	r->phase = RECEIVE_STAGE;
+	r->phase = RECEIVE_RULES;
 	return PH_STEP_AGAIN;
 }
 
@@ -210,6 +230,6 @@ enum ph_step ph__receive_stage(struct receive *r, uint32_t *budget)
 			c->error = status == PH_ERR_EXISTS ? "multiple updates for one ref"
 			                                   : ph_status_text(status);
 	}
-	r->phase = RECEIVE_PREPARE;
+	r->phase = RECEIVE_CERT_STORE;
 	return PH_STEP_AGAIN;
 }

@@ -12,8 +12,12 @@
 
 /* Commands read in one step. */
 #define COMMANDS_AT_ONCE 256u
+/* Of what a client says of itself. */
+#define LOGGED_BYTES_MAX 128u
 /* Units of the budget that moving one command in the sort costs: some dozen names compared. */
 #define SIFT_COST 4u
+
+#define MIXED "protocol error: got both push certificate and unsigned commands"
 
 /* ---- the list ---- */
 
@@ -22,7 +26,7 @@ static enum ph_status names_reserve(struct receive *r, size_t len)
 	size_t size = r->names_size;
 	char *grown;
 
-	if (len > RECEIVE_NAMES_BYTES_MAX - r->names_len)
+	if (len > r->session.service.limits->command_bytes_max - r->names_len)
 		return PH_ERR_LIMIT;
 	if (r->names_size - r->names_len >= len)
 		return PH_OK;
@@ -68,6 +72,20 @@ static enum ph_status commands_reserve(struct receive *r)
 
 /* ---- one line ---- */
 
+/* Who the client says it is; escaped, since it may say anything. */
+static void log_client(const struct receive *r, const char *caps, size_t len, const char *key)
+{
+	const struct ph_service *service = &r->session.service;
+	const char *value;
+	size_t value_len;
+
+	if (!ph_caps_find(caps, len, key, &value, &value_len) || !value)
+		return;
+	ph_log_line(service->log, PH_LOG_DEBUG, "receive-pack", service->connection,
+	            "%s: the client's %s %.*s", r->repo, key,
+	            (int)(value_len < LOGGED_BYTES_MAX ? value_len : LOGGED_BYTES_MAX), value);
+}
+
 static void read_caps(struct receive *r, const char *caps, size_t len)
 {
 	static const char *const reports[] = {"report-status", "report-status-v2"};
@@ -79,8 +97,13 @@ static void read_caps(struct receive *r, const char *caps, size_t len)
 		r->side_band = true;
 	if (ph_caps_find(caps, len, "quiet", NULL, NULL))
 		r->quiet = true;
-	if (ph_caps_find(caps, len, "atomic", NULL, NULL))
+	/* What was not offered is not taken. */
+	if (r->config.advertise_atomic && ph_caps_find(caps, len, "atomic", NULL, NULL))
 		r->atomic = true;
+	if (r->config.advertise_push_options && ph_caps_find(caps, len, "push-options", NULL, NULL))
+		r->asks_options = true;
+	log_client(r, caps, len, "agent");
+	log_client(r, caps, len, "session-id");
 }
 
 /* The client's object format; it decides that of a new repository. */
@@ -119,13 +142,11 @@ static void check_name(struct receive *r, struct receive_command *c)
 	const char *name = receive_name(r, c);
 	size_t len = strlen(name);
 
-	if (c->deletes ? ph_refname_deletable(name, len, limits)
-	               : ph_refname_pushable(name, len, limits))
-		return;
-	c->error = "funny refname";
+	c->funny = c->deletes ? !ph_refname_deletable(name, len, limits)
+	                      : !ph_refname_pushable(name, len, limits);
 }
 
-static enum ph_step take_command(struct receive *r, const char *line, size_t len)
+enum ph_step ph__receive_take_command(struct receive *r, const char *line, size_t len)
 {
 	const char *caps = memchr(line, 0, len);
 	struct receive_command c = {.change = UINT32_MAX};
@@ -137,7 +158,8 @@ static enum ph_step take_command(struct receive *r, const char *line, size_t len
 		len = (size_t)(caps - line);
 		read_caps(r, ++caps, caps_len);
 	}
-	if ((caps || r->count == 0) && read_format(r, caps ? caps : "", caps_len) != PH_OK)
+	if ((caps || (r->count == 0 && !r->cert.len)) &&
+	    read_format(r, caps ? caps : "", caps_len) != PH_OK)
 		return ph__receive_die(r, "unsupported object format");
 	if (parse_command(r, line, len, &c) != PH_OK)
 		return ph__receive_die(r, "protocol error: expected old, new, ref");
@@ -159,21 +181,45 @@ static enum ph_step take_command(struct receive *r, const char *line, size_t len
 	return PH_STEP_AGAIN;
 }
 
-/* The boundary of a shallow client. It is only counted: nothing may rest on it yet. */
+/* The boundary of a shallow client. */
 static enum ph_step take_shallow(struct receive *r, const char *hex, size_t len)
 {
 	enum ph_hash_algo algo = r->algo;
 	struct ph_oid oid;
+	enum ph_status status;
 
 	/* These lines come before the one that tells a new repository's format. */
 	if (r->creates && r->count == 0 && len == ph_hash_hex(PH_HASH_SHA256))
 		algo = PH_HASH_SHA256;
 	if (ph_oid_from_hex(&oid, algo, hex, len) != PH_OK)
 		return ph__receive_die(r, "protocol error: expected shallow id");
-	if (r->shallows >= r->session.service.limits->shallows_max)
+	status = ph__receive_shallow_add(r, &oid);
+	if (status == PH_ERR_LIMIT)
 		return ph__receive_die(r, "too many shallow lines");
-	r->shallows++;
+	if (status != PH_OK)
+		return ph__receive_die_status(r, status);
 	return PH_STEP_AGAIN;
+}
+
+static bool is_push_cert(const char *line, size_t len)
+{
+	const char *caps = memchr(line, 0, len);
+
+	return (caps ? (size_t)(caps - line) : len) == 9 && memcmp(line, "push-cert", 9) == 0;
+}
+
+/* What stands before a certificate, with the client's capabilities. */
+static enum ph_step take_push_cert(struct receive *r, const char *line, size_t len)
+{
+	const char *caps = len > 9 ? line + 10 : "";
+	size_t caps_len = len > 9 ? len - 10 : 0;
+
+	if (r->count)
+		return ph__receive_die(r, MIXED);
+	read_caps(r, caps, caps_len);
+	if (read_format(r, caps, caps_len) != PH_OK)
+		return ph__receive_die(r, "unsupported object format");
+	return ph__receive_cert_begin(r);
 }
 
 static enum ph_step take_line(struct receive *r, struct ph_pkt *pkt)
@@ -183,19 +229,36 @@ static enum ph_step take_line(struct receive *r, struct ph_pkt *pkt)
 
 	if (ph_pkt_starts(pkt, "ERR ", NULL, NULL))
 		return ph__receive_die(r, "the client reported an error");
+	/* Signed as it is, with its end. */
+	if (r->cert.open)
+		return ph__receive_cert_line(r, (const char *)pkt->data, pkt->len);
 	ph_pkt_chomp(pkt);
 	if (ph_pkt_starts(pkt, "shallow ", &rest, &rest_len))
 		return take_shallow(r, rest, rest_len);
-	if (ph_pkt_starts(pkt, "push-cert", NULL, NULL))
-		return ph__receive_die(r, "signed pushes are not supported");
-	return take_command(r, (const char *)pkt->data, pkt->len);
+	if (is_push_cert((const char *)pkt->data, pkt->len))
+		return take_push_cert(r, (const char *)pkt->data, pkt->len);
+	if (r->cert.len)
+		return ph__receive_die(r, MIXED);
+	return ph__receive_take_command(r, (const char *)pkt->data, pkt->len);
 }
 
 /* A push without commands has come to its end, without a word. */
-static enum ph_step take_flush(struct receive *r)
+enum ph_step ph__receive_commands_done(struct receive *r)
 {
 	r->spoke_at_ms = r->session.now_ms;
-	r->phase = r->count ? RECEIVE_ADMIT : RECEIVE_DONE;
+	r->phase = !r->count         ? RECEIVE_DONE
+	           : r->asks_options ? RECEIVE_OPTIONS
+	                             : RECEIVE_CERT_CHECK;
+	return PH_STEP_AGAIN;
+}
+
+/* Also the end of a certificate that does not say where it ends, as git has it. */
+static enum ph_step take_flush(struct receive *r)
+{
+	r->cert.open = false;
+	if (!r->cert.len)
+		return ph__receive_commands_done(r);
+	r->phase = RECEIVE_CERT_READ;
 	return PH_STEP_AGAIN;
 }
 
@@ -250,7 +313,7 @@ static void find_target(struct receive *r, struct receive_command *c)
 	char target[PH_REF_NAME_MAX + 1];
 	enum ph_status status;
 
-	if (!receive_live(c) || !r->snapshot)
+	if (!receive_live(c) || c->funny || !r->snapshot)
 		return;
 	status = ph_snapshot_ref(r->snapshot, receive_name(r, c), &ref);
 	if (status == PH_ERR_NOT_FOUND)
@@ -259,6 +322,8 @@ static void find_target(struct receive *r, struct receive_command *c)
 		status = ph_snapshot_resolve(r->snapshot, ref.name, &ref, target);
 		if (status == PH_ERR_LIMIT) {
 			c->error = "broken symref";
+			ph__receive_say(r, "error: refusing update to broken symref '%s'",
+			                receive_name(r, c));
 			return;
 		}
 		if (status == PH_OK || status == PH_ERR_NOT_FOUND)
@@ -338,13 +403,34 @@ enum ph_step ph__receive_sort(struct receive *r, uint32_t *budget)
 		ph_budget_spend(budget, SIFT_COST);
 	}
 	r->at = 0;
-	r->phase = RECEIVE_ALIASES;
+	r->phase = RECEIVE_CONNECT;
 	return PH_STEP_AGAIN;
 }
 
 static bool same_change(const struct receive_command *a, const struct receive_command *b)
 {
 	return ph_oid_equal(&a->old_oid, &b->old_oid) && ph_oid_equal(&a->new_oid, &b->new_oid);
+}
+
+static const char inconsistent[] = "inconsistent aliased update";
+
+/* Ids as git shortens them in a small repository. */
+static void say_inconsistent(struct receive *r, const struct receive_command *a,
+                             const struct receive_command *b)
+{
+	bool a_names = strcmp(receive_name(r, a), receive_target(r, a)) == 0;
+	const struct receive_command *link = a_names ? b : a, *target = a_names ? a : b;
+	char hex[4][PH_OID_HEX_MAX + 1];
+
+	ph_oid_to_hex(hex[0], r->algo, &link->old_oid);
+	ph_oid_to_hex(hex[1], r->algo, &link->new_oid);
+	ph_oid_to_hex(hex[2], r->algo, &target->old_oid);
+	ph_oid_to_hex(hex[3], r->algo, &target->new_oid);
+	ph__receive_say(r,
+	                "error: refusing inconsistent update between symref '%s' (%.7s..%.7s) and "
+	                "its target '%s' (%.7s..%.7s)",
+	                receive_name(r, link), hex[0], hex[1], receive_name(r, target), hex[2],
+	                hex[3]);
 }
 
 /*
@@ -366,9 +452,8 @@ static void check_pair(struct receive *r, struct receive_command *first,
 		other->skip = true;
 		other->leader = (uint32_t)(first - r->commands) + 1;
 	} else {
-		first->error = other->error = "inconsistent aliased update";
-		ph__receive_say(r, "error: refusing inconsistent update between '%s' and '%s'",
-		                receive_name(r, first), receive_name(r, other));
+		first->error = other->error = inconsistent;
+		say_inconsistent(r, first, other);
 	}
 }
 
@@ -387,6 +472,8 @@ enum ph_step ph__receive_aliases(struct receive *r, uint32_t *budget)
 		}
 		if (same && !first->error)
 			check_pair(r, first, c);
+		else if (same && first->error == inconsistent && receive_live(c))
+			c->error = inconsistent;
 		else if (!same || receive_live(c))
 			first = c;
 		ph_budget_spend(budget, 1);
@@ -394,6 +481,6 @@ enum ph_step ph__receive_aliases(struct receive *r, uint32_t *budget)
 	ph_mem_free(r->session.service.alloc, r->order);
 	r->order = NULL;
 	r->at = 0;
-	r->phase = RECEIVE_CONNECT;
+	r->phase = RECEIVE_PRE_RECEIVE;
 	return PH_STEP_AGAIN;
 }

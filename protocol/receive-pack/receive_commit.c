@@ -45,6 +45,62 @@ static void say_value(struct receive *r, const struct receive_command *c)
 	ph_snapshot_release(now);
 }
 
+/* Whether one name is a folder on the way to the other. */
+static bool is_below(const char *name, const char *folder)
+{
+	size_t len = strlen(folder);
+
+	return strncmp(name, folder, len) == 0 && name[len] == '/';
+}
+
+/* The ref that is in this one's way, into ref. */
+static bool find_clash(struct ph_snapshot *now, const char *name, struct ph_ref *ref)
+{
+	char from[PH_REF_NAME_MAX + 2];
+	struct ph_ref_iter *refs;
+	bool found = false;
+
+	snprintf(from, sizeof(from), "%s/", name);
+	if (ph_snapshot_refs(now, from, &refs) == PH_OK) {
+		found = ph_ref_iter_next(refs, ref) == PH_OK && is_below(ref->name, name);
+		ph_ref_iter_free(refs);
+	}
+	for (size_t len = strlen(name); !found && len > 0; len--) {
+		if (name[len] != '/')
+			continue;
+		from[len] = 0;
+		found = ph_snapshot_ref(now, from, ref) == PH_OK;
+	}
+	return found;
+}
+
+/* A name and another one that cannot both be; hidden ones are not told of. */
+static void say_clash(struct receive *r, const struct receive_command *c)
+{
+	const char *name = receive_target(r, c);
+	struct ph_snapshot *now;
+	struct ph_ref ref;
+	bool found;
+
+	if (ph_store_snapshot(r->session.service.store, r->repo, &now) != PH_OK)
+		return;
+	found = find_clash(now, name, &ref) && !ph_config_hidden(&r->config.hide_receive, ref.name);
+	ph_snapshot_release(now);
+	if (found) {
+		ph__receive_say(r, "error: '%s' exists; cannot create '%s'", ref.name, name);
+		return;
+	}
+	for (uint32_t i = 0; i < r->count; i++) {
+		const char *other = receive_target(r, &r->commands[i]);
+
+		if (is_below(other, name) || is_below(name, other)) {
+			ph__receive_say(r, "error: cannot process '%s' and '%s' at the same time",
+			                name, other);
+			return;
+		}
+	}
+}
+
 static void refuse(struct receive *r, struct receive_command *c, enum ph_status verdict)
 {
 	c->error = verdict_text(verdict);
@@ -54,6 +110,11 @@ static void refuse(struct receive *r, struct receive_command *c, enum ph_status 
 		return;
 	if (verdict == PH_ERR_CONFLICT)
 		say_value(r, c);
+	else if (verdict == PH_ERR_INVALID)
+		say_clash(r, c);
+	else if (verdict == PH_ERR_NOT_FOUND)
+		ph__receive_say(r, "error: cannot lock ref '%s': unable to resolve reference '%s'",
+		                receive_name(r, c), receive_target(r, c));
 	else
 		ph__receive_say(r, "error: cannot lock ref '%s': %s", receive_name(r, c), c->error);
 }
@@ -135,6 +196,8 @@ static enum ph_step fail(struct receive *r, enum ph_status status)
 		text = "repository was deleted meanwhile";
 	else if (status == PH_ERR_EXISTS)
 		text = "repository was created meanwhile, push again";
+	else if (ph__receive_commit_rule(r, status))
+		text = ph__receive_commit_rule(r, status);
 	ph__receive_say(r, "error: %s", text);
 	for (uint32_t i = 0; i < r->count; i++) {
 		struct receive_command *c = &r->commands[i];
@@ -180,6 +243,9 @@ enum ph_step ph__receive_prepare(struct receive *r)
 	/* A refused push leaves nothing behind, not even its objects. */
 	if (!any_staged(r))
 		return finished(r);
+	status = ph__receive_shallow_stage(r);
+	if (status != PH_OK)
+		return fail(r, status);
 	status = ph_txn_prepare(r->txn);
 	if (status == PH_ERR_CONFLICT)
 		return conflict(r);
@@ -218,6 +284,7 @@ enum ph_step ph__receive_commit(struct receive *r)
 	if (status != PH_OK)
 		return fail(r, status);
 	log_done(r);
+	ph__receive_post_receive(r);
 	if (r->session.service.changed)
 		r->session.service.changed(r->session.service.changed_user, r->repo);
 	return finished(r);

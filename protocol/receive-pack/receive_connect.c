@@ -23,6 +23,12 @@ static bool wants_proof(const struct receive_command *c)
 	return receive_live(c) && !c->deletes && !c->proven;
 }
 
+/* In the second round, those that the first has left over. */
+static bool is_due(const struct receive *r, const struct receive_command *c)
+{
+	return wants_proof(c) && c->cut == r->connect.bounded;
+}
+
 static void release_walk(struct receive_connect *connect)
 {
 	ph_ref_iter_free(connect->refs);
@@ -31,17 +37,46 @@ static void release_walk(struct receive_connect *connect)
 	connect->walk = NULL;
 }
 
+/* The base's packs have the same numbers in the transaction's source. */
+enum ph_status ph__receive_maps(struct receive *r, struct ph_walk_options *options)
+{
+	struct receive_connect *connect = &r->connect;
+	enum ph_status status = PH_OK;
+
+	if (!connect->mapped && r->snapshot)
+		status = ph__map_set_open(&connect->maps, r->snapshot, &r->session.service,
+		                          "receive-pack");
+	connect->mapped = true;
+	if (connect->maps.maps.count > 0)
+		options->maps = &connect->maps.maps;
+	return status;
+}
+
+bool ph__receive_maps_blamed(struct receive *r, enum ph_status status)
+{
+	const struct ph_service *service = &r->session.service;
+
+	if ((status != PH_ERR_CORRUPT && status != PH_ERR_IO) || r->connect.maps.maps.count == 0)
+		return false;
+	ph_log_line(service->log, PH_LOG_WARN, "receive-pack", service->connection,
+	            "%s: again without maps of packs: %s", r->repo, ph_status_text(status));
+	release_walk(&r->connect);
+	ph__map_set_close(&r->connect.maps);
+	return true;
+}
+
 void ph__receive_connect_release(struct receive *r)
 {
 	release_walk(&r->connect);
+	ph__map_set_close(&r->connect.maps);
 }
 
 static enum ph_step finished(struct receive *r)
 {
-	release_walk(&r->connect);
+	ph__receive_connect_release(r);
 	ph__receive_tips_release(r);
 	r->at = 0;
-	r->phase = RECEIVE_CHECK;
+	r->phase = RECEIVE_NAMES;
 	return PH_STEP_AGAIN;
 }
 
@@ -70,8 +105,12 @@ static void refuse(struct receive *r, struct receive_command *c, enum ph_status 
 	const struct ph_service *service = &r->session.service;
 	char hex[PH_OID_HEX_MAX + 1];
 
-	/* A shallow client's push fails here when what it pushes needs its boundary. */
-	c->error = r->shallows ? "shallow update not allowed" : "missing necessary objects";
+	/* It may be a shallow client's, that needs its boundary. */
+	if (!r->connect.bounded && r->shallow.count > 0) {
+		c->cut = true;
+		return;
+	}
+	c->error = "missing necessary objects";
 	ph_log_line(service->log, PH_LOG_INFO, "receive-pack", service->connection,
 	            "%s: not connected: %s at %s: %s", r->repo, receive_name(r, c),
 	            ph_oid_to_hex(hex, r->algo, &c->new_oid), ph_status_text(why));
@@ -83,17 +122,51 @@ static void settle(struct receive *r, enum ph_status status)
 	for (uint32_t i = r->connect.first; i < r->connect.end; i++) {
 		struct receive_command *c = &r->commands[i];
 
-		if (!wants_proof(c))
+		if (!is_due(r, c))
 			continue;
-		if (status == PH_OK)
-			c->proven = true;
-		else
+		if (status != PH_OK)
 			refuse(r, c, status);
+		else if (r->connect.bounded && !r->config.shallow_update)
+			c->error = "shallow update not allowed";
+		else
+			c->proven = true;
 	}
 }
 
+static bool any_cut(const struct receive *r)
+{
+	for (uint32_t i = 0; i < r->count; i++)
+		if (r->commands[i].cut)
+			return true;
+	return false;
+}
+
+/*
+ * All commands were looked at. Those that are not connected are looked at again, with the boundary
+ * of a shallow client, which may be what they miss.
+ */
+static enum ph_step bound(struct receive *r, uint32_t *budget)
+{
+	struct receive_connect *connect = &r->connect;
+	bool any = false;
+	enum ph_status status = any_cut(r) ? ph__receive_shallow_any(r, &any, budget) : PH_OK;
+
+	if (status == PH_AGAIN)
+		return PH_STEP_AGAIN;
+	if (status != PH_OK)
+		return fail_internal(r, status);
+	connect->bounded = true;
+	connect->first = 0;
+	connect->end = r->count;
+	connect->width = 0;
+	if (any)
+		return PH_STEP_AGAIN;
+	settle(r, PH_ERR_MISSING);
+	return finished(r);
+}
+
 /* Sets the next window of commands, and begins a walk for it. */
-static enum ph_step start(struct receive *r)
+static enum ph_step start(struct receive *r, uint32_t *budget)
 {
 	struct receive_connect *connect = &r->connect;
 	struct ph_walk_options options = {.alloc = r->session.service.alloc,
@@ -104,25 +177,54 @@ static enum ph_step start(struct receive *r)
 	release_walk(connect);
 	if (connect->width == 0)
 		connect->width = r->count;
-	while (connect->first < r->count && !wants_proof(&r->commands[connect->first]))
+	while (connect->first < r->count && !is_due(r, &r->commands[connect->first]))
 		connect->first++;
 	if (connect->first == r->count)
-		return finished(r);
+		return connect->bounded ? finished(r) : bound(r, budget);
 	connect->end = r->count - connect->first > connect->width ? connect->first + connect->width
 	                                                          : r->count;
 	if (connect->again && connect->spent > SPENT_MAX) {
 		connect->end = r->count;
 		settle(r, PH_ERR_LIMIT);
-		return finished(r);
+		return connect->bounded ? finished(r) : bound(r, budget);
 	}
 	connect->spent += WALK_COST;
 	options.source = ph_txn_source(r->txn);
-	status = ph_walk_new(&connect->walk, &options);
+	status = ph__receive_maps(r, &options);
+	if (status == PH_OK)
+		status = ph_walk_new(&connect->walk, &options);
 	if (status != PH_OK)
 		return fail_internal(r, status);
 	connect->at = connect->first;
 	connect->wanted = 0;
 	connect->stage = CONNECT_WANTS;
+	return PH_STEP_AGAIN;
+}
+
+/*
+ * Of a pack that is closed whatever it holds is connected: nothing is walked for. What is left are
+ * tips that were here before.
+ */
+static enum ph_step prove_closed(struct receive *r, uint32_t *budget)
+{
+	const struct ph_source *source = r->closed ? ph_txn_source(r->txn) : NULL;
+	struct receive_connect *connect = &r->connect;
+
+	while (r->closed && connect->at < r->count) {
+		struct receive_command *c;
+		uint32_t pos;
+
+		if (*budget == 0)
+			return PH_STEP_AGAIN;
+		ph_budget_spend(budget, 1);
+		c = &r->commands[connect->at++];
+		if (!wants_proof(c))
+			continue;
+		c->proven = ph_source_find_in(source, source->ops->packs(source) - 1, &c->new_oid,
+		                              &pos) == PH_OK;
+		connect->again = connect->again || c->proven;
+	}
+	connect->stage = CONNECT_START;
 	return PH_STEP_AGAIN;
 }
 
@@ -139,7 +241,7 @@ static enum ph_step want_tips(struct receive *r, uint32_t *budget)
 		ph_budget_spend(budget, 1);
 		connect->spent++;
 		c = &r->commands[connect->at++];
-		if (!wants_proof(c))
+		if (!is_due(r, c))
 			continue;
 		status = ph_walk_want(connect->walk, &c->new_oid);
 		if (status == PH_OK)
@@ -158,20 +260,26 @@ static enum ph_status have_ref(struct receive *r)
 {
 	struct receive_connect *connect = &r->connect;
 	struct ph_ref ref;
+	bool peeled;
 	enum ph_status status = ph_ref_iter_next(connect->refs, &ref);
 
 	if (status != PH_OK || *ref.target)
 		return status;
 	connect->spent++;
-	status = ph_walk_have(connect->walk, &ref.oid);
+	if (ph_config_hidden(&r->config.hide_receive, ref.name))
+		return PH_OK;
+	/* What a tag names is known without reading it. The tag itself counts only where all that
+	 * is selected has to be the push's own. */
+	peeled = !ph_oid_is_zero(&ref.peeled) && !receive_hides(r);
+	status = ph_walk_have(connect->walk, peeled ? &ref.peeled : &ref.oid);
 	return status == PH_ERR_NOT_FOUND ? PH_OK : status;
 }
 
-/* The repository's own boundary counts; the client's does not. */
+/* The repository's own boundary counts; the client's does in the second round. */
 static enum ph_status graft(struct receive *r)
 {
-	const struct ph_oid *oids;
-	uint32_t count = ph_snapshot_shallow(r->snapshot, &oids);
+	const struct ph_oid *oids = NULL;
+	uint32_t count = r->snapshot ? ph_snapshot_shallow(r->snapshot, &oids) : 0;
 
 	for (uint32_t i = 0; i < count; i++) {
 		enum ph_status status = ph_walk_graft(r->connect.walk, &oids[i]);
@@ -179,7 +287,7 @@ static enum ph_status graft(struct receive *r)
 		if (status != PH_OK && status != PH_ERR_NOT_FOUND)
 			return status;
 	}
-	return PH_OK;
+	return r->connect.bounded ? ph__receive_shallow_graft(r, r->connect.walk) : PH_OK;
 }
 
 static enum ph_step have_refs(struct receive *r, uint32_t *budget)
@@ -187,11 +295,10 @@ static enum ph_step have_refs(struct receive *r, uint32_t *budget)
 	struct receive_connect *connect = &r->connect;
 	enum ph_status status = PH_OK;
 
-	if (r->snapshot && !connect->refs) {
+	if (!connect->refs)
 		status = graft(r);
-		if (status == PH_OK)
-			status = ph_snapshot_refs(r->snapshot, "refs/", &connect->refs);
-	}
+	if (status == PH_OK && r->snapshot && !connect->refs)
+		status = ph_snapshot_refs(r->snapshot, "refs/", &connect->refs);
 	while (r->snapshot && status == PH_OK) {
 		if (*budget == 0)
 			return PH_STEP_AGAIN;
@@ -210,7 +317,7 @@ static enum ph_step have_proven(struct receive *r, uint32_t *budget)
 {
 	struct receive_connect *connect = &r->connect;
 
-	while (connect->at < connect->first) {
+	while (connect->at < r->count) {
 		struct receive_command *c;
 		enum ph_status status;
 
@@ -249,6 +356,23 @@ static enum ph_step walked(struct receive *r, enum ph_status status)
 	return PH_STEP_AGAIN;
 }
 
+/* The walk has met all that the commands of its window reach. */
+static enum ph_step connected(struct receive *r)
+{
+	struct receive_connect *connect = &r->connect;
+	enum ph_status status = PH_OK;
+
+	if (connect->bounded && r->config.shallow_update)
+		status = ph__receive_shallow_used(r, connect->walk);
+	if (status != PH_OK)
+		return fail_internal(r, status);
+	if (connect->again)
+		return walked(r, PH_OK);
+	/* It was for all commands. */
+	connect->stage = CONNECT_TIPS;
+	return PH_STEP_AGAIN;
+}
+
 static enum ph_step walk(struct receive *r, uint32_t *budget)
 {
 	struct receive_connect *connect = &r->connect;
@@ -256,27 +380,47 @@ static enum ph_step walk(struct receive *r, uint32_t *budget)
 
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
-	if (status != PH_OK && !is_broken(status))
-		return fail_internal(r, status);
-	if (status == PH_OK && !connect->again) {
-		/* It was for all commands, and met all that they reach. */
-		connect->stage = CONNECT_TIPS;
+	if (ph__receive_maps_blamed(r, status)) {
+		connect->stage = CONNECT_START;
 		return PH_STEP_AGAIN;
 	}
-	return walked(r, status);
+	if (status != PH_OK && !is_broken(status))
+		return fail_internal(r, status);
+	if (status != PH_OK)
+		return walked(r, status);
+	if (!receive_hides(r))
+		return connected(r);
+	connect->at = connect->own = 0;
+	connect->stage = CONNECT_OWN;
+	return PH_STEP_AGAIN;
+}
+
+static enum ph_step all_own(struct receive *r, uint32_t *budget)
+{
+	enum ph_status status = ph__receive_all_own(r, budget);
+
+	if (status == PH_AGAIN)
+		return PH_STEP_AGAIN;
+	if (status == PH_ERR_MISSING)
+		return walked(r, status);
+	return status == PH_OK ? connected(r) : fail_internal(r, status);
 }
 
 enum ph_step ph__receive_connect(struct receive *r, uint32_t *budget)
 {
 	switch (r->connect.stage) {
+	case CONNECT_CLOSED:
+		return prove_closed(r, budget);
 	case CONNECT_START:
-		return start(r);
+		return start(r, budget);
 	case CONNECT_WANTS:
 		return want_tips(r, budget);
 	case CONNECT_REFS:
 		return have_refs(r, budget);
 	case CONNECT_PROVEN:
 		return have_proven(r, budget);
+	case CONNECT_OWN:
+		return all_own(r, budget);
 	case CONNECT_TIPS:
 		return ph__receive_tips(r, budget) ? walked(r, PH_OK) : PH_STEP_AGAIN;
 	case CONNECT_WALK:

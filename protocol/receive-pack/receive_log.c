@@ -6,6 +6,7 @@
 #include "receive_int.h"
 
 #include <assert.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 /* One record, as the store takes it. */
@@ -17,22 +18,73 @@
 
 struct record {
 	char text[RECORD_BYTES_MAX];
-	size_t len, head; /* head: of its first line */
+	size_t len, head; /* head: up to its first ref */
 };
+
+static void put(struct record *record, const char *format, ...) PH_PRINTF(2, 3);
+
+/* What stands at the head of a record is bounded, and fits. */
+static void put(struct record *record, const char *format, ...)
+{
+	size_t room = sizeof(record->text) - record->len;
+	va_list args;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(record->text + record->len, room, format, args);
+	va_end(args);
+	assert(len >= 0 && (size_t)len < room);
+	record->len += (size_t)len;
+}
+
+/* At most bytes - 1 of a text, without control bytes; "-" for none. */
+static const char *clean(char *out, size_t bytes, const char *text)
+{
+	size_t at = 0;
+
+	for (; text && text[at] && at + 1 < bytes; at++)
+		out[at] = (unsigned char)text[at] < 0x20 || text[at] == 0x7f ? '?' : text[at];
+	out[at] = 0;
+	return at ? out : "-";
+}
+
+static void put_key(struct record *record, const uint8_t *key, size_t len)
+{
+	char text[PH_FINGERPRINT_BYTES];
+
+	ph_key_fingerprint(text, key, len);
+	put(record, "key %s\n", text);
+}
+
+static void put_certificate(const struct receive *r, struct record *record,
+                            const struct ph_push_certificate *certificate)
+{
+	char hex[PH_OID_HEX_MAX + 1], signer[IDENTITY_BYTES_MAX], key[IDENTITY_BYTES_MAX];
+	char nonce[32];
+
+	put(record, "certificate %s %c %s %s %s\n", ph_oid_to_hex(hex, r->algo, &certificate->blob),
+	    certificate->status ? certificate->status : 'N',
+	    clean(nonce, sizeof(nonce), certificate->nonce_status),
+	    clean(key, sizeof(key), certificate->key),
+	    clean(signer, sizeof(signer), certificate->signer));
+}
 
 static void begin(const struct receive *r, struct record *record, const char *verb)
 {
-	const char *who = r->session.service.identity;
+	const struct ph_service *service = &r->session.service;
+	const struct ph_push *push = &r->policy.push;
 	char identity[IDENTITY_BYTES_MAX];
-	size_t at = 0;
 
-	for (; who && who[at] && at + 1 < sizeof(identity); at++)
-		identity[at] = (unsigned char)who[at] < 0x20 || who[at] == 0x7f ? '?' : who[at];
-	identity[at] = 0;
-	record->head = (size_t)snprintf(record->text, sizeof(record->text), "%s %llu %s\n", verb,
-	                                (unsigned long long)r->session.wall_s, identity);
-	record->len = record->head;
-	assert(record->len < sizeof(record->text));
+	clean(identity, sizeof(identity), service->identity);
+	record->len = 0;
+	put(record, "%s %llu %s\n", verb, (unsigned long long)r->session.wall_s, identity);
+	if (service->key)
+		put_key(record, service->key, service->key_len);
+	if (r->options.count)
+		put(record, "options %u\n", r->options.count);
+	if (push->certificate)
+		put_certificate(r, record, push->certificate);
+	record->head = record->len;
 }
 
 /* False when the record is full. */

@@ -61,6 +61,18 @@ void ph__receive_say(struct receive *r, const char *format, ...)
 		r->spoke_at_ms = r->session.now_ms;
 }
 
+void ph__receive_say_text(struct receive *r, const char *text)
+{
+	if (r->lines >= RECEIVE_LINES_MAX)
+		return;
+	r->lines++;
+	if (!r->side_band)
+		ph__session_error_line(&r->session, "%s", text);
+	else if (ph__out_ready(&r->session) &&
+	         ph__out_band_text(&r->session, PH_BAND_PROGRESS, "%s\n", text))
+		r->spoke_at_ms = r->session.now_ms;
+}
+
 void ph__receive_keepalive(struct receive *r)
 {
 	uint64_t every_ms = r->session.service.limits->keepalive_ms;
@@ -113,12 +125,14 @@ void ph__receive_fail_all(struct receive *r, const char *text)
 
 /* ---- opening and the advertisement ---- */
 
-/* The agent comes from the owner; the rest is what is built, in git's order. */
+/* The agent comes from the owner; the rest is what is built and configured, in git's order. */
 static void advert_begin(struct receive *r)
 {
 	static const char built[] =
-	        "report-status delete-refs side-band-64k quiet atomic ofs-delta";
+	        "report-status report-status-v2 delete-refs side-band-64k quiet";
+	const struct ph_config *config = &r->config;
 	char agent[AGENT_BYTES], tail[AGENT_BYTES + 8], caps[PH_ADVERT_CAPS_MAX];
+	const char *nonce = r->cert.nonce;
 	struct ph__advert_options options = {.snapshot = r->snapshot,
 	                                     .hidden = &r->config.hide_receive,
 	                                     .algo = r->algo,
@@ -129,7 +143,11 @@ static void advert_begin(struct receive *r)
 
 	/* A new repository takes either format. Clients believe the first for the ids they read
 	 * here, and look through all for their own. */
-	snprintf(caps, sizeof(caps), "%s object-format=%s%s", built, ph_hash_name(r->algo),
+	snprintf(caps, sizeof(caps), "%s%s%s%s%s%s%s%s object-format=%s%s", built,
+	         config->advertise_atomic ? " atomic" : "", config->ofs_delta ? " ofs-delta" : "",
+	         *nonce ? " push-cert=" : "", nonce,
+	         config->advertise_push_options ? " push-options" : "",
+	         *r->session_id ? " session-id=" : "", r->session_id, ph_hash_name(r->algo),
 	         r->creates ? " object-format=sha256" : "");
 	snprintf(tail, sizeof(tail), "agent=%s",
 	         ph__agent_clean(agent, sizeof(agent), r->session.service.agent));
@@ -157,8 +175,12 @@ static enum ph_step open_repository(struct receive *r)
 		r->algo = r->snapshot->algo;
 	}
 	status = ph_config_load(&r->config, service->store, r->snapshot, service->alloc);
+	if (status == PH_OK)
+		status = ph__receive_cert_offer(r);
 	if (status != PH_OK)
 		return ph__receive_die_status(r, status);
+	if (r->config.advertise_sid)
+		ph__session_id_draw(&r->session, r->session_id);
 	advert_begin(r);
 	r->phase = RECEIVE_ADVERTISE;
 	return PH_STEP_AGAIN;
@@ -183,32 +205,54 @@ static enum ph_step advertise(struct receive *r, uint32_t *budget)
 static enum ph_step dispatch(struct receive *r, uint32_t *budget)
 {
 	switch (r->phase) {
+	case RECEIVE_AUTHORISE:
+		return ph__receive_authorise(r);
 	case RECEIVE_OPEN:
 		return open_repository(r);
 	case RECEIVE_ADVERTISE:
 		return advertise(r, budget);
 	case RECEIVE_COMMANDS:
 		return ph__receive_commands(r, budget);
+	case RECEIVE_CERT_READ:
+		return ph__receive_cert_read(r, budget);
+	case RECEIVE_CERT_CHECK:
+		return ph__receive_cert_check(r, budget);
+	case RECEIVE_OPTIONS:
+		return ph__receive_options(r, budget);
 	case RECEIVE_ADMIT:
 		return ph__receive_admit(r);
 	case RECEIVE_BEGIN:
 		return ph__receive_begin(r);
+	case RECEIVE_QUOTA:
+		return ph__receive_quota(r);
 	case RECEIVE_PACK:
 		return ph__receive_pack_bytes(r, budget);
 	case RECEIVE_RESOLVE:
 		return ph__receive_resolve(r, budget);
+	case RECEIVE_BASES:
+		return ph__receive_bases(r, budget);
 	case RECEIVE_TARGETS:
 		return ph__receive_targets(r, budget);
 	case RECEIVE_SORT:
 		return ph__receive_sort(r, budget);
-	case RECEIVE_ALIASES:
-		return ph__receive_aliases(r, budget);
 	case RECEIVE_CONNECT:
 		return ph__receive_connect(r, budget);
+	case RECEIVE_NAMES:
+		return ph__receive_names(r, budget);
+	case RECEIVE_ALIASES:
+		return ph__receive_aliases(r, budget);
+	case RECEIVE_PRE_RECEIVE:
+		return ph__receive_pre_receive(r);
 	case RECEIVE_CHECK:
 		return ph__receive_check(r, budget);
+	case RECEIVE_RULES:
+		return ph__receive_rules(r, budget);
+	case RECEIVE_UPDATE:
+		return ph__receive_update(r, budget);
 	case RECEIVE_STAGE:
 		return ph__receive_stage(r, budget);
+	case RECEIVE_CERT_STORE:
+		return ph__receive_cert_store(r, budget);
 	case RECEIVE_PREPARE:
 		return ph__receive_prepare(r);
 	case RECEIVE_COMMIT:
@@ -233,10 +277,13 @@ static enum ph_step step(struct ph_session *session, uint32_t *budget)
 
 void ph__receive_drop_work(struct receive *r)
 {
+	ph__receive_bases_release(r);
 	ph__receive_connect_release(r);
 	ph__receive_deny_release(r);
+	ph__receive_paths_release(r);
 	ph_reader_free(r->reader);
 	ph_pack_in_free(r->pack_in);
+	ph__receive_fsck_release(r);
 	ph__receive_tips_release(r);
 	ph_txn_free(r->txn);
 	r->reader = NULL;
@@ -252,9 +299,13 @@ static void receive_free(struct ph_session *session)
 	const struct ph_alloc *alloc = session->service.alloc;
 
 	ph__receive_drop_work(r);
+	ph__receive_policy_release(r);
 	ph__advert_release(&r->advert);
+	ph__receive_options_release(r);
+	ph__receive_shallow_release(r);
 	ph_config_release(&r->config, alloc);
 	ph_snapshot_release(r->snapshot);
+	ph__receive_cert_release(r);
 	ph_mem_free(alloc, r->commands);
 	ph_mem_free(alloc, r->names);
 	ph_mem_free(alloc, r->order);

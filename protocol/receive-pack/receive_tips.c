@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the proof of connectivity has shown of the pack as a whole is kept beside it (tips_int.h):
- * when the one walk for all commands met every object of the pack, later readers need not walk it
- * again. A pack with objects that nothing reaches, or too much to note, gets no such section. That
- * costs them time and nothing else, so no failure here is one of the push.
+ * when the one walk for all commands met every object of the pack, or the pack is closed and it is
+ * known what in it nothing refers to, later readers need not walk it again. A pack with objects
+ * that nothing reaches, or too much to note, gets no such section. That costs them time and nothing
+ * else, so no failure here is one of the push.
  */
 #include "receive_int.h"
 #include "tips_int.h"
@@ -117,4 +118,20 @@ bool ph__receive_tips(struct receive *r, uint32_t *budget)
 		tips->sink = NULL;
 	ph__receive_tips_release(r);
 	return true;
+}
+
+void ph__receive_tips_heads(struct receive *r, const struct ph_oid *heads, uint32_t count,
+                            uint32_t entries)
+{
+	struct ph_sink *sink = r->tips.sink;
+	enum ph_status status;
+
+	if (!sink || !heads || count > PH__TIPS_MAX)
+		return;
+	status = ph__tips_write(sink, r->algo, entries, count, 0);
+	for (uint32_t i = 0; i < count && status == PH_OK; i++)
+		status = ph__tips_write_tip(sink, r->algo, &heads[i]);
+	if (status == PH_OK)
+		r->tips.sink = NULL;
+	ph__receive_tips_release(r);
 }

@@ -31,31 +31,36 @@ static enum ph_step fail_pack(struct receive *r, enum ph_status status)
 	const struct ph_error *error = r->pack_in ? ph_pack_in_error(r->pack_in) : NULL;
 	const char *text = ph_status_text(status);
 	const char *what = error && error->status != PH_OK && error->what ? error->what : text;
+	const char *rule = ph__receive_pack_rule(r, error);
 
 	ph_log_line(service->log, PH_LOG_WARN, "receive-pack", service->connection,
 	            "%s: pack refused: %s: %s %s at byte %llu", r->repo, text, what,
 	            error ? error->detail : "", (unsigned long long)(error ? error->offset : 0));
-	if (status == PH_ERR_FSCK && error)
-		ph__receive_say(r, "error: object %s: %s", error->detail, what);
+	if (rule)
+		text = rule;
+	else if (status == PH_ERR_FSCK && error)
+		ph__receive_fsck_refuse(r, error->detail, what);
+	else if (status == PH_ERR_TRUNCATED)
+		ph__receive_say(r, "fatal: early EOF");
+	else if (status == PH_ERR_COLLISION && error)
+		ph__receive_say(r, "fatal: %s: %s", what, error->detail);
 	else
 		ph__receive_say(r, "error: %s", text);
 	return ph__receive_fail_unpack(r, text);
 }
 
-static void warn(void *user, const char *id, const struct ph_oid *oid)
+/* A pack can hardly be closed where there was something before. */
+static bool is_first(const struct receive *r)
 {
-	struct receive *r = user;
-	const struct ph_service *service = &r->session.service;
-	char hex[PH_OID_HEX_MAX + 1];
+	const struct ph_source *base = r->snapshot ? ph_snapshot_source(r->snapshot) : NULL;
 
-	ph_oid_to_hex(hex, r->algo, oid);
-	if (r->fsck_warnings < RECEIVE_FSCK_LINES_MAX)
-		ph__receive_say(r, "warning: object %s: %s", hex, id);
-	if (r->fsck_warnings < RECEIVE_FSCK_LOGGED_MAX)
-		ph_log_line(service->log, PH_LOG_INFO, "receive-pack", service->connection,
-		            "%s: object %s: %s", r->repo, hex, id);
-	if (r->fsck_warnings < UINT32_MAX)
-		r->fsck_warnings++;
+	return !base || base->ops->packs(base) == 0;
+}
+
+static bool draw(const struct ph_service *service, uint64_t *seed)
+{
+	return service->random &&
+	       service->random(service->random_user, seed, sizeof(*seed)) == PH_OK;
 }
 
 static enum ph_status pack_begin(struct receive *r)
@@ -66,11 +71,18 @@ static enum ph_status pack_begin(struct receive *r)
 
 	*options = (struct ph_pack_in_options){.algo = r->algo,
 	                                       .alloc = service->alloc,
-	                                       .limits = service->limits,
+	                                       .limits = ph__receive_pack_limits(r),
 	                                       .user = r,
-	                                       .warn = warn};
+	                                       .executor = service->executor,
+	                                       .unpack = service->unpack,
+	                                       .wake_user = &r->session,
+	                                       .wake = ph__session_wake};
 	if (r->snapshot)
 		options->base = ph_snapshot_source(r->snapshot);
+	if (is_first(r))
+		options->links = draw(service, &options->seed);
+	if (status == PH_OK)
+		status = ph__receive_fsck_begin(r);
 	if (status == PH_OK)
 		status = ph_txn_sink(r->txn, r->pack, PH_SECTION_RUN, &options->run);
 	if (status == PH_OK)
@@ -127,6 +139,15 @@ static enum ph_status begin_new(struct receive *r)
 	return status == PH_ERR_EXISTS ? begin_existing(r) : status;
 }
 
+/* A change of the configuration holds for every push that begins after it. */
+static enum ph_status reread_config(struct receive *r)
+{
+	const struct ph_service *service = &r->session.service;
+
+	ph_config_release(&r->config, service->alloc);
+	return ph_config_load(&r->config, service->store, r->snapshot, service->alloc);
+}
+
 /*
  * The transaction begins once the client has said what it wants. What its base can see stays until
  * the transaction ends, so the proof of connectivity may rest on it.
@@ -135,6 +156,8 @@ enum ph_step ph__receive_begin(struct receive *r)
 {
 	enum ph_status status = r->creates ? begin_new(r) : begin_existing(r);
 
+	if (status == PH_OK)
+		status = reread_config(r);
 	if (status == PH_ERR_NOT_FOUND)
 		return ph__receive_fail_unpack(r, "repository was deleted meanwhile");
 	if (status == PH_ERR_CONFLICT)
@@ -143,25 +166,54 @@ enum ph_step ph__receive_begin(struct receive *r)
 		status = pack_begin(r);
 	if (status != PH_OK)
 		return fail_pack(r, status);
-	r->phase = r->updates ? RECEIVE_PACK : RECEIVE_TARGETS;
+	r->phase = r->updates ? RECEIVE_QUOTA : RECEIVE_TARGETS;
 	return PH_STEP_AGAIN;
+}
+
+/* In git's words, while bytes still arrive. */
+static enum ph_step too_large(struct receive *r)
+{
+	const struct ph_service *service = &r->session.service;
+	static const char text[] = "pack exceeds maximum allowed size";
+
+	ph_log_line(service->log, PH_LOG_WARN, "receive-pack", service->connection,
+	            "%s: pack refused: more than receive.maxInputSize, %llu bytes", r->repo,
+	            (unsigned long long)r->config.max_input_bytes);
+	ph__receive_say(r, "fatal: %s", text);
+	return ph__receive_fail_unpack(r, text);
+}
+
+/* How many of len bytes may still be taken of a pack, by receive.maxInputSize. */
+static size_t allowed(const struct receive *r, size_t len)
+{
+	uint64_t max = r->config.max_input_bytes;
+
+	return max && len > max - r->pack_taken ? (size_t)(max - r->pack_taken) : len;
 }
 
 enum ph_step ph__receive_pack_bytes(struct receive *r, uint32_t *budget)
 {
 	size_t len, used = 0;
 	const uint8_t *data = ph__session_input(&r->session, &len);
+	const char *over;
 	enum ph_status status;
 
 	if (len == 0 && r->session.eof)
 		return fail_pack(r, PH_ERR_TRUNCATED);
 	if (len == 0)
 		return PH_STEP_INPUT;
+	len = allowed(r, len);
+	if (len == 0)
+		return too_large(r);
 	status = ph_pack_in_write(r->pack_in, data, len, &used, budget);
 	assert(used <= len);
 	ph__session_consume(&r->session, used);
+	r->pack_taken += used;
 	if (status < 0)
 		return fail_pack(r, status);
+	over = ph__receive_over(r, ph_pack_in_stats(r->pack_in)->bytes);
+	if (over)
+		return ph__receive_fail_unpack(r, over);
 	if (status == PH_END) {
 		r->spoke_at_ms = r->progress_at_ms = r->session.now_ms;
 		r->phase = RECEIVE_RESOLVE;
@@ -197,12 +249,17 @@ static void progress(struct receive *r, bool done)
 static enum ph_step resolved(struct receive *r)
 {
 	const struct ph_pack_in_stats *stats = ph_pack_in_stats(r->pack_in);
-	bool empty = stats->announced == 0;
+	bool empty = stats->announced == 0, bases = stats->bases_added > 0;
+	const struct ph_oid *heads;
+	uint32_t count;
 	enum ph_status status = PH_OK;
 
 	r->pack_bytes = stats->bytes;
 	r->pack_objects = stats->announced;
 	progress(r, true);
+	r->closed = !empty && ph_pack_in_closed(r->pack_in);
+	heads = ph_pack_in_heads(r->pack_in, &count);
+	ph__receive_tips_heads(r, heads, count, stats->announced + stats->bases_added);
 	ph_pack_in_free(r->pack_in);
 	r->pack_in = NULL;
 	/* A push of refs to objects that are here already sends an empty pack; it is not kept. */
@@ -214,7 +271,7 @@ static enum ph_step resolved(struct receive *r)
 	}
 	if (status != PH_OK)
 		return fail_pack(r, status);
-	r->phase = RECEIVE_TARGETS;
+	r->phase = bases && receive_hides(r) ? RECEIVE_BASES : RECEIVE_TARGETS;
 	return PH_STEP_AGAIN;
 }
 
@@ -227,5 +284,9 @@ enum ph_step ph__receive_resolve(struct receive *r, uint32_t *budget)
 	if (status < 0)
 		return fail_pack(r, status);
 	progress(r, false);
-	return PH_STEP_AGAIN;
+	if (status != PH_PENDING)
+		return PH_STEP_AGAIN;
+	if (r->session.deadline_ms > r->session.now_ms + PROGRESS_MS)
+		r->session.deadline_ms = r->session.now_ms + PROGRESS_MS;
+	return PH_STEP_WAIT;
 }

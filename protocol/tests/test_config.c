@@ -199,6 +199,61 @@ static void expect_wants(struct fixture *fix, const char *text, bool tip, bool r
 }
 
 /* allowAny sets three bits, and clears three. */
+static uint8_t severity(const struct ph_config *config, const char *id)
+{
+	for (uint32_t i = 0; ph_fsck_id(i); i++)
+		if (strcmp(ph_fsck_id(i), id) == 0)
+			return config->fsck.severity[i];
+	return UINT8_MAX;
+}
+
+/* Checks of received objects: on unless the last word for pushes, or else for all, says no. */
+static void test_fsck(void **state)
+{
+	struct fixture *fix = *state;
+	static const struct {
+		const char *server, *repo;
+		bool on;
+	} cases[] = {
+	        {NULL, NULL, true},
+	        {"transfer.fsckobjects=false\n", NULL, false},
+	        {"transfer.fsckobjects=false\n", "transfer.fsckobjects=true\n", true},
+	        {"receive.fsckobjects=true\n", "transfer.fsckobjects=false\n", true},
+	        {"receive.fsckobjects=0\n", "transfer.fsckobjects=1\n", false},
+	        {"receive.fsckobjects=no\n", "receive.fsckobjects=yes\n", true},
+	        {"receive.fsckobjects=maybe\n", "transfer.fsckobjects=no\n", false},
+	};
+	const char *text = "receive.fsck.hasdotgit=warn\nreceive.fsck.badtree=ignore\n"
+	                   "receive.fsck.baddate=error\nreceive.fsck.badtree=error\n"
+	                   "receive.fsck.nulinheader=warn\nreceive.fsck.hasdot=off\n"
+	                   "receive.fsck.skiplist=0123456789abcdef0123456789abcdef01234567\n"
+	                   "receive.fsck.skiplist=x\n";
+	const char *why, *list;
+	struct ph_config *config;
+	struct ph_oid oid;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		assert_int_equal(load(fix, cases[i].server, cases[i].repo)->fsck_objects,
+		                 cases[i].on);
+	config = load(fix, "receive.fsck.baddate=ignore\n", text);
+	assert_int_equal(severity(config, "hasDotgit"), PH_FSCK_WARN);
+	assert_int_equal(severity(config, "badTree"), PH_FSCK_ERROR);
+	assert_int_equal(severity(config, "badDate"), PH_FSCK_ERROR);
+	assert_int_equal(severity(config, "nulInHeader"), PH_FSCK_ERROR);
+	assert_int_equal(severity(config, "hasDot"), PH_FSCK_ERROR);
+	assert_int_equal(severity(config, "badEmail"), PH_FSCK_WARN);
+	assert_int_equal(config->fsck_skips.count, 1);
+	list = " ,0123456789ABCDEF0123456789abcdef01234567,,"
+	       "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef ";
+	assert_int_equal(ph_config_check("receive.fsck.skipList", list, &why), PH_OK);
+	assert_int_equal(ph__config_next_id(&list, &oid), PH_OK);
+	assert_int_equal(oid.bytes[5], 0xab);
+	assert_int_equal(oid.bytes[20], 0);
+	assert_int_equal(ph__config_next_id(&list, &oid), PH_OK);
+	assert_int_equal(oid.bytes[31], 0xef);
+	assert_int_equal(ph__config_next_id(&list, &oid), PH_END);
+}
+
 static void test_wants(void **state)
 {
 #define ANY "uploadpack.allowanysha1inwant="
@@ -315,6 +370,11 @@ static void test_keys(void **state)
 	        {"bundle..uri", "bundle..uri", PH_ERR_NOT_FOUND},
 	        {"bundle.uri", "bundle.uri", PH_ERR_NOT_FOUND},
 	        {"core.bare", "core.bare", PH_ERR_NOT_FOUND},
+	        {"Receive.fsck.badDATE", "receive.fsck.baddate", PH_OK},
+	        {"receive.fsck.skipList", "receive.fsck.skiplist", PH_OK},
+	        {"receive.Fsck.badDate", "receive.Fsck.baddate", PH_ERR_NOT_FOUND},
+	        {"receive.fsck.badDates", "receive.fsck.baddates", PH_ERR_NOT_FOUND},
+	        {"receive.fsck.a.badDate", "receive.fsck.a.baddate", PH_ERR_NOT_FOUND},
 	        {"transfer", "transfer", PH_ERR_INVALID},
 	        {"transfer.", "transfer.", PH_ERR_INVALID},
 	        {".hideRefs", ".hiderefs", PH_ERR_INVALID},
@@ -361,10 +421,32 @@ static void test_check(void **state)
 	        {"transfer.hideRefs", "", false},
 	        {"transfer.hideRefs", "!", false},
 	        {"transfer.hideRefs", "refs/a\nx.y=z", false},
+	        {"receive.fsck.badDate", "ignore", true},
+	        {"receive.fsck.badDate", "true", false},
+	        {"receive.fsck.nulInHeader", "error", true},
+	        {"receive.fsck.nulInHeader", "warn", false},
+	        {"receive.fsck.skipList", "", true},
+	        {"receive.fsck.skipList", "/etc/skips", false},
+	        {"receive.fsck.skipList", "0123", false},
+	        {"transfer.fsckObjects", "on", true},
+	        {"receive.fsckObjects", "maybe", false},
 	        {"uploadpack.keepAlive", "0", true},
 	        {"uploadpack.keepAlive", "-1", false},
 	        {"uploadpack.keepAlive", "2147483647", true},
 	        {"uploadpack.keepAlive", "2g", false},
+	        {"receive.denyDeleteCurrent", "Warn", true},
+	        {"receive.denyDeleteCurrent", "false", true},
+	        {"receive.denyDeleteCurrent", "maybe", false},
+	        {"receive.denyCurrentBranch", "updateInstead", true},
+	        {"receive.denyCurrentBranch", "never", false},
+	        {"receive.maxInputSize", "2g", true},
+	        {"receive.maxInputSize", "1t", false},
+	        {"receive.maxInputSize", "-1", false},
+	        {"receive.unpackLimit", "1", true},
+	        {"transfer.unpackLimit", "few", false},
+	        {"receive.autogc", "no", true},
+	        {"receive.updateServerInfo", "perhaps", false},
+	        {"receive.procReceiveRefs", "refs/for", false},
 	        {"lsrefs.unborn", "ignore", true},
 	        {"lsrefs.unborn", "never", false},
 	        {"bundle.version", "1", true},
@@ -456,6 +538,49 @@ static void test_no_memory(void **state)
 	assert_int_equal(fix->config.hide_upload.count, 2);
 }
 
+static void test_paths(void **state)
+{
+	struct fixture *fix = *state;
+	static const char text[] =
+	        "packhorse.allowedpaths=/docs/\npackhorse.allowedpaths=*.md\n"
+	        "packhorse.allowedpaths=src/*/tests\npackhorse.allowedpaths=!old\n"
+	        "packhorse.allowedpaths=a/**/z\n";
+	static const struct {
+		const char *path;
+		bool matches;
+	} cases[] = {
+	        {"docs", true},           {"docs/a/b", true},    {"docs-a", false},
+	        {"x/docs/a", false},      {"README.md", true},   {"a/b/README.md", true},
+	        {"README.md/x", true},    {"README.mdx", false}, {"src/a/tests/x", true},
+	        {"src/a/b/tests", false}, {"src/tests", false},  {"docs/old/x", false},
+	        {"docs/older", true},     {"old", false},        {"a/z", true},
+	        {"a/b/c/z/d", true},      {"b/a/z", false},      {"", false},
+	};
+	const struct ph_config_list *list = &load(fix, NULL, text)->allowed_paths;
+	uint64_t cost = 0;
+
+	assert_int_equal(list->count, 5);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		if (ph_config_path(list, cases[i].path, &cost) != cases[i].matches)
+			fail_msg("%s", cases[i].path);
+	assert_true(cost > 0);
+}
+
+/* The disk's reserve is the server's, whatever a repository says. */
+static void test_of_server(void **state)
+{
+	struct fixture *fix = *state;
+	const struct ph_config *config =
+	        load(fix, "packhorse.diskreserve=7\npackhorse.maxobjectsize=5\n",
+	             "packhorse.diskreserve=0\npackhorse.maxobjectsize=6k\n");
+
+	assert_int_equal(config->disk_reserve_bytes, 7);
+	assert_int_equal(config->max_object_bytes, 6144);
+	assert_true(ph_config_of_server("packhorse.diskReserve"));
+	assert_false(ph_config_of_server("packhorse.maxObjectSize"));
+	assert_false(ph_config_of_server("no.key"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -463,10 +588,13 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_bools, setup, teardown),
 	        cmocka_unit_test(test_numbers),
 	        cmocka_unit_test_setup_teardown(test_later_counts, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_fsck, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_wants, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_filters, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_hidden, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_paths, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_of_server, setup, teardown),
 	        cmocka_unit_test(test_keys),
 	        cmocka_unit_test(test_check),
 	        cmocka_unit_test_setup_teardown(test_large, setup, teardown),

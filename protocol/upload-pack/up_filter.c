@@ -59,7 +59,7 @@ static enum ph_status id_begin(struct ph__up *up)
 	if (up->config.allow_any_sha1)
 		return PH_OK;
 	status = ph_reach_new(&up->reach, up->source, service->alloc, service->limits,
-	                      &up->maps.maps);
+	                      &up->maps.set.maps);
 	if (status == PH_OK)
 		status = ph_reach_target(up->reach, &up->sparse.oid);
 	if (status == PH_OK)

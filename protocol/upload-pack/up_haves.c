@@ -273,7 +273,7 @@ static enum ph_status cut_feed(struct ph__up *up, uint32_t *budget)
 		up->cut_grafted = false;
 		up->cursor = up->depth_cursor = 0;
 		status = ph_cut_new(&up->cut, up->source, service->alloc, service->limits,
-		                    &up->maps.maps);
+		                    &up->maps.set.maps);
 	}
 	if (status == PH_OK)
 		status = cut_grafts(up, budget);

@@ -31,6 +31,7 @@
 
 #include "admission_int.h"
 #include "advert_int.h"
+#include "map_set_int.h"
 #include "oid_set_int.h"
 #include "selections_int.h"
 #include "visible_int.h"
@@ -109,7 +110,7 @@ enum ph__up_state {
 
 /* Packs whose maps are used: a repository has one or two that are worth it, and each is looked for
  * in this list at every commit. */
-#define PH__UP_MAPS_MAX 8u
+#define PH__UP_MAPS_MAX PH__MAP_SET_MAX
 
 /* How failing says so; see ph__up_fail. */
 enum ph__up_say { PH__SAY_STDERR, PH__SAY_ERR, PH__SAY_BAND };
@@ -191,8 +192,7 @@ struct ph__up_request {
 /* The maps and the full entries of a snapshot's packs. */
 struct ph__up_maps {
 	const struct ph_snapshot *of; /* NULL: none were looked for */
-	struct ph_map *list[PH__UP_MAPS_MAX];
-	struct ph_maps maps; /* for libpack */
+	struct ph__map_set set;
 	struct ph_fulls fulls[PH__UP_MAPS_MAX];
 	uint32_t fulls_count;
 };
@@ -211,7 +211,7 @@ struct ph__up {
 	enum ph_hash_algo algo;
 	char repo[PH_REPO_NAME_MAX + 1];
 	char agent[128];
-	char session_id[33]; /* "" when none is advertised */
+	char session_id[PH_SESSION_ID_BYTES]; /* "" when none is advertised */
 	char failure[320];
 	enum ph__up_say failure_say;
 

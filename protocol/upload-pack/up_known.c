@@ -62,7 +62,7 @@ enum ph_step ph__up_known_tips(struct ph__up *up, uint32_t *budget)
 
 	if (!up->known)
 		status = ph_reach_new(&up->known, up->source, service->alloc, service->limits,
-		                      &up->maps.maps);
+		                      &up->maps.set.maps);
 	while (status == PH_OK && *budget > 0) {
 		if (up->cursor < wants->count) {
 			status = ph_reach_tip(up->known, &wants->oids[up->cursor++]);

@@ -85,7 +85,7 @@ enum ph_step ph__up_walk_begin(struct ph__up *up)
 	        .alloc = service->alloc,
 	        .limits = service->limits,
 	        .filter = up->request.filter,
-	        .maps = &up->maps.maps,
+	        .maps = &up->maps.set.maps,
 	};
 	enum ph_status status = ph_walk_new(&up->walk, &options);
 

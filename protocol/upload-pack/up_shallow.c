@@ -95,7 +95,7 @@ static enum ph_status depth_new(struct ph__up *up)
 	        .depth = request->depth,
 	        .relative = request->deepen_relative && request->depth < PH_DEPTH_INFINITE,
 	        .since = request->since,
-	        .maps = &up->maps.maps,
+	        .maps = &up->maps.set.maps,
 	};
 	const struct ph_oid *own;
 	uint32_t count = own_boundary(up, &own);

@@ -61,6 +61,8 @@ enum ph_status ph__up_take(struct ph__up *up, struct ph_snapshot **out)
 	}
 	ph_config_release(&up->config, service->alloc);
 	up->config = config;
+	if (service->permission >= PH_PERM_OWNER)
+		ph_config_show_own(&up->config);
 	ph_snapshot_release(*out);
 	*out = taken;
 	return PH_OK;
@@ -277,7 +279,7 @@ enum ph_step ph__up_reach_tips(struct ph__up *up, uint32_t *budget)
 		status = ph__up_maps_open(up, up->now);
 	if (status == PH_OK && !up->reach)
 		status = ph_reach_new(&up->reach, ph_snapshot_source(up->now), service->alloc,
-		                      service->limits, &up->maps.maps);
+		                      service->limits, &up->maps.set.maps);
 	if (status != PH_OK)
 		return reach_fail(up, status);
 	step = reach_targets(up, budget);

@@ -63,7 +63,7 @@ static enum ph_status add_target(struct ph__up *up, const struct ph_oid *oid)
 		status = PH_ERR_NOT_FOUND;
 	if (status == PH_OK && !up->reach)
 		status = ph_reach_new(&up->reach, up->source, service->alloc, service->limits,
-		                      &up->maps.maps);
+		                      &up->maps.set.maps);
 	if (status == PH_OK)
 		status = ph_reach_target(up->reach, oid);
 	up->targets += status == PH_OK;

@@ -138,20 +138,11 @@ enum ph_step ph__up_fail_status(struct ph__up *up, enum ph_status status, const 
 
 /* ---- states of the session itself ---- */
 
-/*
- * An id of this session, in logs on both sides. Without random bytes there is none: one that could
- * be another session's is worse than none.
- */
 static void draw_session_id(struct ph__up *up)
 {
 	const struct ph_service *service = &up->session.service;
-	uint8_t drawn[(sizeof(up->session_id) - 1) / 2];
 
-	if (!service->random ||
-	    service->random(service->random_user, drawn, sizeof(drawn)) != PH_OK)
-		return;
-	for (size_t i = 0; i < sizeof(drawn); i++)
-		snprintf(up->session_id + 2 * i, 3, "%02x", drawn[i]);
+	ph__session_id_draw(&up->session, up->session_id);
 	ph_log_line(service->log, PH_LOG_DEBUG, "upload-pack", service->connection,
 	            "%s: session-id %s", up->repo, up->session_id);
 }
@@ -181,6 +172,8 @@ static enum ph_step begin(struct ph__up *up, uint32_t *budget)
 	status = ph_config_load(&up->config, service->store, up->seen, service->alloc);
 	if (status != PH_OK)
 		return ph__up_fail_status(up, status, "reading the configuration");
+	if (service->permission >= PH_PERM_OWNER)
+		ph_config_show_own(&up->config);
 	up->algo = up->seen->algo;
 	if (up->config.advertise_sid)
 		draw_session_id(up);

@@ -258,6 +258,31 @@ static void shallow(struct conf *c)
 	ph_snapshot_release(held);
 }
 
+/* Of two that set it from the same base, the second has to look again. */
+static void shallow_meanwhile(struct conf *c)
+{
+	struct ph_oid oids[2] = {ph__conf_oid(c, 0), ph__conf_oid(c, 1)};
+	ph__conf_create(c, CONF_REPO);
+	struct ph_txn *first = ph__conf_begin(c, CONF_REPO);
+	struct ph_txn *second = ph__conf_begin(c, CONF_REPO);
+	struct ph_txn *other = ph__conf_begin(c, CONF_REPO);
+	assert_status(ph_txn_set_shallow(first, oids, 1), PH_OK);
+	assert_status(ph_txn_set_shallow(second, oids + 1, 1), PH_OK);
+	ph__conf_commit(first);
+	assert_status(ph_txn_commit(second, NULL, NULL), PH_ERR_CONFLICT);
+	ph_txn_free(second);
+	/* Who does not set it does not mind. */
+	ph__conf_commit(other);
+	const struct ph_oid *have;
+	struct ph_snapshot *s = ph__conf_snapshot(c, CONF_REPO);
+	assert_int_equal(ph_snapshot_shallow(s, &have), 1);
+	assert_true(ph_oid_equal(have, oids));
+	ph_snapshot_release(s);
+	second = ph__conf_begin(c, CONF_REPO);
+	assert_status(ph_txn_set_shallow(second, oids, 2), PH_OK);
+	ph__conf_commit(second);
+}
+
 static void shallow_limit(struct conf *c)
 {
 	struct ph_oid oids[5];
@@ -276,18 +301,30 @@ static void shallow_limit(struct conf *c)
 	ph_snapshot_release(s);
 }
 
+/* Each record names the one before it, and says what was said. */
 static void expect_log(struct ph_snapshot *s, uint64_t number, const char *want)
 {
-	char buf[64];
+	char buf[PH_LOG_LINK_BYTES + 64], hex[PH_OID_HEX_MAX + 1];
+	struct ph_oid before = {{0}};
+	struct ph_hash hash;
 	size_t len = sizeof(buf);
+	if (number > 0) {
+		assert_status(ph_snapshot_log_read(s, number - 1, buf, &len), PH_OK);
+		ph_hash_init(&hash, PH_HASH_SHA256);
+		ph_hash_update(&hash, buf, len);
+		ph_hash_final(&hash, &before);
+	}
+	len = sizeof(buf);
 	assert_status(ph_snapshot_log_read(s, number, buf, &len), PH_OK);
-	assert_int_equal(len, strlen(want));
-	assert_memory_equal(buf, want, len);
+	assert_int_equal(len, PH_LOG_LINK_BYTES + strlen(want));
+	assert_memory_equal(buf, ph_oid_to_hex(hex, PH_HASH_SHA256, &before), 64);
+	assert_int_equal(buf[64], '\n');
+	assert_memory_equal(buf + PH_LOG_LINK_BYTES, want, strlen(want));
 }
 
 static void push_log(struct conf *c)
 {
-	char text[40], large[4097];
+	char text[40], large[PH_LOG_LINKED_MAX];
 	ph__conf_create(c, CONF_REPO);
 	struct ph_txn *txn = ph__conf_begin(c, CONF_REPO);
 	assert_status(ph_txn_log(txn, "first", 5), PH_OK);
@@ -333,8 +370,57 @@ static void push_log(struct conf *c)
 	s = ph__conf_snapshot(c, CONF_REPO);
 	len = sizeof(large);
 	assert_status(ph_snapshot_log_read(s, 200, large, &len), PH_OK);
-	assert_int_equal(len, 4096);
+	assert_int_equal(len, PH_LOG_LINK_BYTES + 4096);
 	ph_snapshot_release(s);
+}
+
+/* Two that began together: the chain is made when they commit. */
+static void log_together(struct conf *c)
+{
+	ph__conf_create(c, CONF_REPO);
+	struct ph_txn *one = ph__conf_begin(c, CONF_REPO), *two = ph__conf_begin(c, CONF_REPO);
+	assert_status(ph_txn_log(one, "one", 3), PH_OK);
+	assert_status(ph_txn_log(two, "two", 3), PH_OK);
+	assert_status(ph_txn_log(one, "one more", 8), PH_OK);
+	ph__conf_commit(two);
+	ph__conf_commit(one);
+	struct ph_snapshot *s = ph__conf_snapshot(c, CONF_REPO);
+	assert_int_equal(ph_snapshot_log_count(s), 3);
+	expect_log(s, 0, "two");
+	expect_log(s, 1, "one");
+	expect_log(s, 2, "one more");
+	ph_snapshot_release(s);
+}
+
+/* A bound on a repository's bytes holds against who commits meanwhile. */
+static void bytes_bound(struct conf *c)
+{
+	struct ph_test_pack packs[2];
+	uint64_t bytes = 0, more;
+	uint32_t entries;
+	struct ph_snapshot *s;
+	for (unsigned i = 0; i < 2; i++)
+		ph__conf_make_pack(c, &packs[i], i ? "b" : "a", 3);
+	ph__conf_create(c, CONF_REPO);
+	struct ph_txn *one = ph__conf_begin(c, CONF_REPO), *two = ph__conf_begin(c, CONF_REPO);
+	ph__conf_add_pack(one, &packs[0]);
+	ph__conf_add_pack(two, &packs[1]);
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct ph_source *source = ph_txn_source(i ? two : one);
+		source->ops->pack_size(source, 0, &entries, &more);
+		bytes += more;
+	}
+	one->bytes_max = two->bytes_max = bytes - 1;
+	ph__conf_commit(one);
+	assert_status(ph__conf_try_commit(two), PH_ERR_LIMIT);
+	s = ph__conf_snapshot(c, CONF_REPO);
+	assert_int_equal(ph_snapshot_source(s)->ops->packs(ph_snapshot_source(s)), 1);
+	ph_snapshot_release(s);
+	two->bytes_max = bytes;
+	ph__conf_commit(two);
+	assert_true(ph_store_space(c->store) > 0);
+	for (unsigned i = 0; i < 2; i++)
+		ph_test_pack_release(&packs[i]);
 }
 
 static void together(struct conf *c)
@@ -381,8 +467,11 @@ const struct conf_test ph__conf_meta_tests[] = {
         {"settings: of the store, swapped", store_setting_swaps, CONF_ONCE},
         {"settings: limits", setting_limits, CONF_ONCE},
         {"shallow: the boundary", shallow, 0},
+        {"shallow: meanwhile", shallow_meanwhile, CONF_ONCE},
         {"shallow: limit", shallow_limit, CONF_ONCE},
         {"log: of pushes", push_log, CONF_ONCE},
+        {"log: chained as commits come", log_together, CONF_ONCE},
+        {"commit: bytes of a repository", bytes_bound, CONF_ONCE},
         {"commit: all of it together", together, 0},
         {NULL, NULL, 0},
 };

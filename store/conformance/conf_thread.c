@@ -324,10 +324,73 @@ static void one_name(struct conf *c)
 	assert_true(created > 0);
 }
 
+/* ---- a sink that several threads read ---- */
+
+#define SINK_BYTES 300000u
+
+struct sink_reader {
+	struct ph_sink *sink;
+	unsigned seed;
+	bool failed;
+};
+
+static uint8_t sink_byte(uint64_t at)
+{
+	return (uint8_t)(at * 7 + at / 251);
+}
+
+static void *read_sink(void *arg)
+{
+	struct sink_reader *reader = arg;
+	struct ph_test_rng rng;
+	uint8_t data[3000];
+
+	ph_test_rng_init(&rng, reader->seed);
+	for (unsigned i = 0; i < 300 && !reader->failed; i++) {
+		uint32_t at = ph_test_rng_below(&rng, SINK_BYTES - sizeof(data));
+		size_t len = 1 + ph_test_rng_below(&rng, sizeof(data));
+
+		reader->failed = reader->sink->ops->read(reader->sink, at, data, len) != PH_OK;
+		for (size_t k = 0; k < len; k++)
+			reader->failed = reader->failed || data[k] != sink_byte(at + k);
+	}
+	return NULL;
+}
+
+static void sink_readers(struct conf *c)
+{
+	struct sink_reader readers[THREADS];
+	pthread_t threads[THREADS];
+	struct ph_txn *txn;
+	uint32_t number;
+	struct ph_sink *sink;
+
+	assert_status(ph_store_create(c->store, CONF_REPO, PH_HASH_SHA1, &txn), PH_OK);
+	assert_status(ph_txn_pack_begin(txn, &number), PH_OK);
+	assert_status(ph_txn_sink(txn, number, PH_SECTION_RUN, &sink), PH_OK);
+	for (uint32_t at = 0; at < SINK_BYTES; at += 1000) {
+		uint8_t data[1000];
+
+		for (uint32_t k = 0; k < sizeof(data); k++)
+			data[k] = sink_byte(at + k);
+		assert_status(sink->ops->append(sink, data, sizeof(data)), PH_OK);
+	}
+	for (unsigned i = 0; i < THREADS; i++) {
+		readers[i] = (struct sink_reader){.sink = sink, .seed = i};
+		assert_int_equal(pthread_create(&threads[i], NULL, read_sink, &readers[i]), 0);
+	}
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	ph_txn_free(txn);
+	for (unsigned i = 0; i < THREADS; i++)
+		assert_false(readers[i].failed);
+}
+
 const struct conf_test ph__conf_thread_tests[] = {
         {"threads: readers during writers", readers_and_writers, CONF_ONCE | CONF_THREADS},
         {"threads: commits to one repository", one_repository, CONF_ONCE | CONF_THREADS},
         {"threads: several repositories", several_repositories, CONF_ONCE | CONF_THREADS},
+        {"threads: readers of a sink", sink_readers, CONF_ONCE | CONF_THREADS},
         {"threads: one name", one_name, CONF_ONCE | CONF_THREADS},
         {NULL, NULL, 0},
 };

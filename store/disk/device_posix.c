@@ -17,6 +17,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <linux/fs.h>
@@ -135,6 +136,17 @@ static enum ph_status posix_grow(struct ph_device *device, uint64_t bytes)
 	return status;
 }
 
+/* What its file system has left for who is not root. */
+static uint64_t posix_room(struct ph_device *device)
+{
+	struct statvfs fs;
+	if (fstatvfs(fd_of(device), &fs) != 0 || fs.f_frsize == 0)
+		return UINT64_MAX;
+	if (fs.f_bavail > UINT64_MAX / fs.f_frsize)
+		return UINT64_MAX;
+	return (uint64_t)fs.f_bavail * fs.f_frsize;
+}
+
 static void posix_close(struct ph_device *device)
 {
 	struct posix_device *posix = (struct posix_device *)device;
@@ -149,6 +161,7 @@ static const struct ph_device_ops file_ops = {
         .flush = posix_flush,
         .grow = posix_grow,
         .close = posix_close,
+        .room = posix_room,
 };
 
 static const struct ph_device_ops disk_ops = {

@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <packhorse/hash.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +25,7 @@ struct check {
 	char repo[PH_REPO_NAME_MAX + 1]; /* "" in the catalogue */
 	struct ph__record record;
 	uint64_t refs, packs, logs; /* counted */
+	struct ph_oid log_tip;      /* SHA-256 of the last log record seen */
 };
 
 static enum ph_status finding(struct check *check, const char *format, ...) PH_PRINTF(2, 3);
@@ -188,15 +190,38 @@ static enum ph_status check_ref(struct check *check, const struct ph__cell *cell
 	return found(check, status, "ref", check->refs++);
 }
 
+/* Whether a record names the one before it, the oldest excepted; then its own hash is the tip. */
+static bool check_link(struct check *check, const uint8_t *data, uint32_t len, bool first)
+{
+	char hex[PH_OID_HEX_MAX + 1];
+	struct ph_hash hash;
+	ph_oid_to_hex(hex, PH_HASH_SHA256, &check->log_tip);
+	bool linked = first || (len >= PH_LOG_LINK_BYTES && data[PH_LOG_LINK_BYTES - 1] == '\n' &&
+	                        memcmp(data, hex, PH_LOG_LINK_BYTES - 1) == 0);
+	ph_hash_init(&hash, PH_HASH_SHA256);
+	ph_hash_update(&hash, data, len);
+	ph_hash_final(&hash, &check->log_tip);
+	return linked;
+}
+
 static enum ph_status check_log(struct check *check, const struct ph__cell *cell)
 {
 	const struct ph__record *record = &check->record;
 	uint64_t number = cell->key_len == 9 ? ph__get64(cell->key + 1) : UINT64_MAX;
-	check->logs++;
+	bool first = check->logs++ == 0;
+	uint8_t *data;
+	uint32_t len;
 	if (number < record->log_first || number - record->log_first >= record->log_count)
 		return finding(check, "log record %" PRIu64 " is out of range", number);
-	return found(check, check_value(check, cell, "a log record", NULL, NULL), "log record",
-	             number);
+	enum ph_status status = check_value(check, cell, "a log record", &data, &len);
+	if (status != PH_OK)
+		return found(check, status, "log record", number);
+	/* Not all records are gone over when only late epochs are. */
+	bool linked = check_link(check, data, len, first || check->min_epoch > 0);
+	ph_mem_free(check->disk->alloc, data);
+	return linked ? PH_OK
+	              : finding(check, "log record %" PRIu64 " does not name the one before it",
+	                        number);
 }
 
 static enum ph_status repo_cell(void *user, const struct ph__cell *cell)
@@ -252,6 +277,8 @@ static enum ph_status check_counts(struct check *check)
 	if (check->refs != record->refs || check->packs != record->packs ||
 	    check->logs != record->log_count)
 		return finding(check, "has other numbers of refs, packs or log records than said");
+	if (check->logs > 0 && !ph_oid_equal(&check->log_tip, &record->log_tip))
+		return finding(check, "has another newest log record than said");
 	return PH_OK;
 }
 

@@ -182,6 +182,17 @@ static enum ph_status setting_edits(struct ph__apply *apply)
 
 /* ---- shallow set, log ---- */
 
+/* Whether the base has the set that the repository has now. */
+static bool shallow_same(const struct ph__apply *apply)
+{
+	const struct ph__shallow *now = apply->shallow;
+	const struct ph__shallow *then = apply->txn->base ? apply->txn->base->shallow : now;
+	if (now == then)
+		return true;
+	return now && then && now->count == then->count &&
+	       memcmp(now->oids, then->oids, now->count * sizeof(now->oids[0])) == 0;
+}
+
 static enum ph_status shallow_edit(struct ph__apply *apply)
 {
 	const struct ph__txn_meta *meta = &apply->txn->meta;
@@ -190,6 +201,8 @@ static enum ph_status shallow_edit(struct ph__apply *apply)
 	uint8_t key[PH__KEY_MAX];
 	if (!meta->shallow_set)
 		return PH_OK;
+	if (!shallow_same(apply))
+		return PH_ERR_CONFLICT;
 	uint32_t key_len = ph__key_name(key, PH__KEY_SHALLOW, "");
 	ph__shallow_release(apply->disk, apply->shallow);
 	apply->shallow = NULL;
@@ -218,7 +231,7 @@ static enum ph_status log_edits(struct ph__apply *apply)
 {
 	const struct ph__txn_meta *meta = &apply->txn->meta;
 	struct ph__record *record = &apply->record;
-	uint8_t key[PH__KEY_MAX];
+	uint8_t key[PH__KEY_MAX], linked[PH_LOG_LINKED_MAX];
 	enum ph_status status = PH_OK;
 	uint64_t next = record->log_first + record->log_count;
 	record->log_count += meta->log_count;
@@ -229,8 +242,9 @@ static enum ph_status log_edits(struct ph__apply *apply)
 	}
 	for (const struct ph__log_record *log = meta->log; log && status == PH_OK;
 	     log = log->next) {
-		uint32_t len = ph__key_number(key, PH__KEY_LOG, next++);
-		status = add_bytes(apply, key, len, log->data, log->len);
+		uint32_t key_len = ph__key_number(key, PH__KEY_LOG, next++);
+		uint32_t len = ph__log_link(linked, &record->log_tip, log);
+		status = add_bytes(apply, key, key_len, linked, len);
 	}
 	return status;
 }
@@ -331,6 +345,18 @@ static enum ph_status new_pack(struct ph__apply *apply, struct ph__pack *pack)
 	return status;
 }
 
+static enum ph_status check_bytes(const struct ph__apply *apply)
+{
+	uint64_t max = apply->txn->txn.bytes_max, bytes = 0;
+	for (uint32_t i = 0; max > 0 && i < apply->pack_count; i++) {
+		uint64_t more = apply->packs[i]->sections[PH_SECTION_RUN]->bytes.size;
+		if (more > max - bytes)
+			return PH_ERR_LIMIT;
+		bytes += more;
+	}
+	return PH_OK;
+}
+
 static enum ph_status pack_edits(struct ph__apply *apply, struct ph__pack **packs, uint32_t count)
 {
 	struct ph__dtxn *txn = apply->txn;
@@ -347,7 +373,7 @@ static enum ph_status pack_edits(struct ph__apply *apply, struct ph__pack **pack
 		if (txn->packs[i].phase == PH__PACK_ENDED)
 			status = new_pack(apply, txn->packs[i].pack);
 	apply->record.packs = apply->pack_count;
-	return status;
+	return status == PH_OK ? check_bytes(apply) : status;
 }
 
 /* ---- refs ---- */

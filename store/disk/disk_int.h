@@ -24,6 +24,7 @@
 #include <packhorse/store_disk.h>
 #include <stdatomic.h>
 
+#define PH__FORMAT_VERSION 0u
 #define PH__BLOCK 4096u
 #define PH__RING_BLOCKS 32u
 /* Bytes of a section under one checksum: small enough that a random read of an object is cheap. */
@@ -189,6 +190,7 @@ void ph__map_used(struct ph__map *map, struct ph__extent extent, bool used);
 bool ph__map_is_busy(struct ph__map *map, uint64_t block);
 bool ph__map_is_used(struct ph__map *map, uint64_t block);
 uint64_t ph__map_blocks(struct ph__map *map);
+uint64_t ph__map_free_blocks(struct ph__map *map);
 /* 64 blocks while loading: sets them busy and used. PH_ERR_CORRUPT behind the end. */
 enum ph_status ph__map_load_word(struct ph__map *map, uint64_t word, uint64_t bits);
 /* Writes used for the first blocks: the number, then every group. Returns the bytes. */
@@ -452,10 +454,12 @@ struct ph__record {
 	uint64_t refs;
 	uint64_t packs;
 	uint64_t log_first, log_count;
+	struct ph_oid log_tip; /* SHA-256 of the newest record of its log */
 	struct ph__tree tree;
 };
 
-#define PH__RECORD_BYTES 96u
+#define PH__RECORD_BYTES 112u
+#define PH__RECORD_BYTES_MIN 96u /* before logs were chained */
 void ph__record_encode(const struct ph__record *record, uint8_t *to);
 enum ph_status ph__record_decode(struct ph__record *record, const uint8_t *value, uint32_t len);
 

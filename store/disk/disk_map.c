@@ -390,6 +390,14 @@ uint64_t ph__map_blocks(struct ph__map *map)
 	return blocks;
 }
 
+uint64_t ph__map_free_blocks(struct ph__map *map)
+{
+	ph__lock(map->sync, map->lock);
+	uint64_t blocks = map->free;
+	ph__unlock(map->sync, map->lock);
+	return blocks;
+}
+
 enum ph_status ph__map_load_word(struct ph__map *map, uint64_t word, uint64_t bits)
 {
 	uint64_t at = word * 64;

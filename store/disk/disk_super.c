@@ -8,7 +8,6 @@
 #include <assert.h>
 #include <string.h>
 
-#define FORMAT_VERSION 0u
 #define BLOCKS_MIN 256u
 #define FLAG_UNFLUSHED 1u
 
@@ -50,7 +49,7 @@ void ph__super_encode(const struct ph__super *super, uint8_t *block)
 {
 	memset(block, 0, PH__BLOCK);
 	memcpy(block, magic, sizeof(magic));
-	ph__put32(block + AT_VERSION, FORMAT_VERSION);
+	ph__put32(block + AT_VERSION, PH__FORMAT_VERSION);
 	ph__put32(block + AT_BLOCK, PH__BLOCK);
 	for (size_t i = 0; i < 3; i++)
 		ph__put64(block + AT_FEATURES + 8 * i, super->features[i]);
@@ -126,7 +125,7 @@ enum ph_status ph__super_decode(struct ph__super *super, const uint8_t *block)
 	if (memcmp(block, magic, sizeof(magic)) != 0)
 		return PH_END;
 	/* The version says where the checksum is, so it comes first. */
-	if (ph__get32(block + AT_VERSION) != FORMAT_VERSION)
+	if (ph__get32(block + AT_VERSION) != PH__FORMAT_VERSION)
 		return PH_ERR_UNSUPPORTED;
 	if (ph__get32(block + AT_CRC) != ph_crc32(0, block, AT_CRC) ||
 	    ph__get32(block + AT_BLOCK) != PH__BLOCK)

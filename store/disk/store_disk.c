@@ -352,6 +352,18 @@ static enum ph_status store_setting_set(struct ph_store *store, const char *key,
 	return ph__commit(disk, &request, NULL, NULL);
 }
 
+/* Free blocks lie in a file as blocks of its file system: those that are left there come on top. */
+static uint64_t store_space(struct ph_store *store)
+{
+	struct ph__disk *disk = ph__disk_of(store);
+	struct ph_device *device = disk->io.device;
+	uint64_t bytes = ph__map_free_blocks(&disk->map) * PH__BLOCK;
+	uint64_t room = 0;
+	if (device->ops->grow)
+		room = device->ops->room ? device->ops->room(device) : UINT64_MAX;
+	return room > UINT64_MAX - bytes ? UINT64_MAX : bytes + room;
+}
+
 static const struct ph_store_ops store_ops = {
         .close = store_close,
         .next_repo = store_next_repo,
@@ -361,6 +373,7 @@ static const struct ph_store_ops store_ops = {
         .setting_get = store_setting_get,
         .setting_set = store_setting_set,
         .setting_swap = store_setting_swap,
+        .space = store_space,
 };
 
 /* ---- opening ---- */

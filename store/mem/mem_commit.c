@@ -91,6 +91,18 @@ static enum ph_status attach_all(const struct mem_txn *txn, struct mem_pack *pac
 	return PH_OK;
 }
 
+static enum ph_status check_bytes(const struct mem_txn *txn, const struct mem_snapshot *made)
+{
+	uint64_t max = txn->txn.bytes_max, bytes = 0;
+	for (uint32_t i = 0; max > 0 && i < made->packs; i++) {
+		uint64_t more = made->pack[i]->section[PH_SECTION_RUN]->bytes.size;
+		if (more > max - bytes)
+			return PH_ERR_LIMIT;
+		bytes += more;
+	}
+	return PH_OK;
+}
+
 static enum ph_status build_packs(struct mem_txn *txn, struct mem_repo *repo,
                                   const struct mem_snapshot *current, struct mem_snapshot *made)
 {
@@ -111,7 +123,7 @@ static enum ph_status build_packs(struct mem_txn *txn, struct mem_repo *repo,
 		txn->pack[i]->pack->id = ++repo->pack_ids;
 		ph__mem_snapshot_add(made, txn->pack[i]->pack);
 	}
-	return PH_OK;
+	return check_bytes(txn, made);
 }
 
 static enum ph_status build_meta(const struct mem_txn *txn, const struct mem_snapshot *current,
@@ -267,6 +279,9 @@ static enum ph_status commit_to(struct mem_txn *txn, struct mem_snapshot *curren
 		status = check_packs(txn, current);
 	if (status == PH_OK &&
 	    !ph__mem_settings_same(txn->base->settings, current->settings, txn->meta.settings))
+		status = PH_ERR_CONFLICT;
+	/* Every set makes a new one, and all snapshots share what nobody has set. */
+	if (status == PH_OK && txn->meta.shallow_set && txn->base->shallow != current->shallow)
 		status = PH_ERR_CONFLICT;
 	if (status != PH_OK)
 		return status;

@@ -224,13 +224,12 @@ static enum ph_status add_record(const struct ph_alloc *alloc, struct mem_log *l
 			return PH_ERR_NOMEM;
 		log->chunk[log->chunks++] = last;
 	}
-	struct mem_log_record *made = ph_mem_alloc(alloc, sizeof(*made) + record->len);
+	struct mem_log_record *made =
+	        ph_mem_alloc(alloc, sizeof(*made) + PH_LOG_LINK_BYTES + record->len);
 	if (!made)
 		return PH_ERR_NOMEM;
 	mem_count_init(&made->count);
-	made->len = record->len;
-	if (record->len > 0)
-		memcpy(made->data, record->data, record->len);
+	made->len = ph__log_link(made->data, &log->tip, record);
 	last->record[last->records++] = made;
 	return PH_OK;
 }
@@ -263,6 +262,7 @@ enum ph_status ph__mem_log_apply(const struct ph_alloc *alloc, struct mem_log *l
 		return PH_ERR_NOMEM;
 	mem_count_init(&made->count);
 	made->chunks = 0;
+	made->tip = log ? log->tip : (struct ph_oid){{0}};
 	enum ph_status status = copy_log(alloc, made, log);
 	for (; records && status == PH_OK; records = records->next)
 		status = add_record(alloc, made, records);

@@ -215,6 +215,15 @@ static void store_close(struct ph_store *base)
 	ph_mem_free(store->alloc, store);
 }
 
+static uint64_t store_space(struct ph_store *base)
+{
+	struct mem_store *store = (struct mem_store *)base;
+	uint64_t bytes = atomic_load_explicit(&store->bytes, memory_order_relaxed);
+	if (store->bytes_max == 0)
+		return UINT64_MAX;
+	return bytes < store->bytes_max ? store->bytes_max - bytes : 0;
+}
+
 enum ph_status ph_store_mem_new(struct ph_store **out, const struct ph_store_mem_options *options)
 {
 	static const struct ph_store_ops ops = {
@@ -226,6 +235,7 @@ enum ph_status ph_store_mem_new(struct ph_store **out, const struct ph_store_mem
 	        .setting_get = store_setting_get,
 	        .setting_set = store_setting_set,
 	        .setting_swap = store_setting_swap,
+	        .space = store_space,
 	};
 	struct mem_store *store = ph_mem_zalloc(options->alloc, 1, sizeof(*store));
 	if (!store)

@@ -165,7 +165,8 @@ struct mem_log_chunk {
 
 struct mem_log {
 	struct mem_count count;
-	uint32_t chunks; /* all but the last one are full */
+	uint32_t chunks;   /* all but the last one are full */
+	struct ph_oid tip; /* SHA-256 of the newest record */
 	struct mem_log_chunk *chunk[];
 };
 

@@ -54,6 +54,12 @@ with World("/") as world:
             raise failures[0]
         heads = world.git("ls-remote", bridge("upload-pack"), "--heads", url).text
         equal(heads.count("refs/heads/by-"), 8, "branches pushed at once")
+        r = world.git("push", bridge("receive-pack"), url, "main:refs/heads/wip/x", "main:refs/heads/done", cwd=source,
+                      ok=False)
+        check("wip/x (work in progress stays at home)" in r.errtext and "remote: thank you for 1 refs" in r.errtext,
+              r.errtext)
+        heads = world.git("ls-remote", bridge("upload-pack"), "--heads", url).text
+        check("refs/heads/done" in heads and "wip" not in heads, heads)
     r = world.git("clone", bridge("upload-pack"), "file:///nothing", "x", ok=False)
     check("remote error" in r.errtext, r.errtext)
     check(server.poll() is None, "the example still serves")

@@ -18,7 +18,7 @@ cd "$top"
 $cc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror embed.c -o embed-shared $(pkg-config --cflags --libs packhorse)
 # shellcheck disable=SC2046
 $cc -std=c11 -D_GNU_SOURCE embed.c -o embed-static $(pkg-config --cflags packhorse) \
-	"$(find "$root" -name libpackhorse.a)" -lz -lmbedcrypto
+	"$(find "$root" -name libpackhorse.a)" $(sed -n 's/^Libs.private: //p' "$build/packhorse.pc")
 for program in embed-shared embed-static; do
 	if ldd "$program" | grep -E 'libssh|libuv'; then
 		echo "$program links what it must not" >&2

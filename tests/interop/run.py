@@ -17,19 +17,26 @@ import cases_faults
 import cases_floods
 import cases_git
 import cases_image
+import cases_large
 import cases_machine
 import cases_maintenance
 import cases_memory
 import cases_partial
 import cases_protocol
+import cases_push_fsck
+import cases_push_hostile
+import cases_push_policy
+import cases_push_protocol
+import cases_push_signed
 import cases_random
 import cases_refused
 import machines
 from harness import World
 
-MODULES = (cases_git, cases_refused, cases_random, cases_machine, cases_faults, cases_floods,
-           cases_memory, cases_archive, cases_config, cases_protocol, cases_maintenance, cases_partial,
-           cases_image)
+MODULES = (cases_git, cases_refused, cases_random, cases_machine, cases_faults, cases_floods, cases_memory,
+           cases_archive, cases_config, cases_protocol, cases_maintenance, cases_partial, cases_image,
+           cases_push_fsck, cases_push_protocol, cases_push_policy, cases_push_signed, cases_push_hostile,
+           cases_large)
 CASES = {case.__name__: case for module in MODULES for case in module.CASES}
 
 

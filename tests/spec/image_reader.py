@@ -93,7 +93,7 @@ class Section:
 
 class Repository:
     def __init__(self, image, name, raw):
-        check(len(raw) == 95, "a repository of %d bytes" % len(raw))
+        check(len(raw) in (95, 111), "a repository of %d bytes" % len(raw))
         algo, height, _, owner = struct.unpack_from(">BBBQ", raw)
         check(algo in HASHES, "unknown hash")
         self.image, self.name, (self.hash, self.hash_len) = image, name, HASHES[algo]

@@ -44,17 +44,22 @@ BELOW = {
     "protocol/services": ["libpack", "store", "store/mem", "store/disk", "protocol",
                           "protocol/upload-pack", "protocol/upload-archive", "protocol/receive-pack",
                           "protocol/maintenance", "protocol/admin"],
-    "ssh": ["libpack", "store", "protocol", "protocol/admin", "protocol/services"],
-    "daemon": ["libpack", "store", "store/mem", "store/disk", "protocol", "protocol/maintenance", "ssh"],
+    "ssh": ["libpack", "store", "protocol", "protocol/admin", "protocol/services", "ssh/verify"],
+    "ssh/verify": ["libpack"],
+    "daemon": ["libpack", "store", "store/mem", "store/disk", "protocol", "protocol/maintenance", "ssh",
+               "ssh/verify"],
     "examples": ["protocol/services"],
     "unikernel": ["libpack", "store", "store/mem", "store/disk", "protocol", "protocol/maintenance",
-                  "protocol/services", "ssh"],
+                  "protocol/services", "ssh", "ssh/verify"],
     "unikernel/third-party": [],
 }
 # Third party -> the only files that may include it.
 ALONE = {
     r"zlib\.h": r"libpack/zlib_streams\.c",
-    r"mbedtls/.*": r"libpack/hash_mbedtls\.c|ssh/seed_key\.c|unikernel/(random|keys|net/secret)\.c",
+    r"libdeflate\.h": r"libpack/unpack_libdeflate\.c",
+    r"mbedtls/.*": r"libpack/(hash|sha512)_mbedtls\.c|ssh/(seed_key|verify/verify_mbedtls)\.c"
+                   r"|unikernel/(random|keys|net/secret)\.c",
+    r"sodium.*": r"ssh/verify/verify_sodium\.c",
     r"libssh/.*": r"ssh/.*",
     r"uv\.h": r"daemon/.*",
     r"(lwip|netif|arch)/.*": r"unikernel/net/.*|fuzz/.*",
@@ -153,7 +158,7 @@ def format_():
 IMPORTS = re.compile(
     r"ph_\w+|mem(cpy|move|set|cmp|chr|rchr|mem)|str(len|nlen|cmp|ncmp|chr|rchr|str|spn|cspn|pbrk|ncasecmp)"
     r"|v?snprintf|__v?snprintf_chk|__mem\w+_chk|__assert_fail|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_"
-    r"|bcmp|(in|de)flate\w*|crc32\w*|mbedtls_sha(1|256)_\w+|__atomic_\w+|__stdatomic_\w+")
+    r"|bcmp|(in|de)flate\w*|crc32\w*|mbedtls_sha(1|256|512)_\w+|__atomic_\w+|__stdatomic_\w+")
 
 
 def variables(library):
@@ -166,7 +171,7 @@ def variables(library):
 
 
 # What the processor can do, asked once: the answer is the same for ever, whoever asks.
-CONSTANT_ONCE_KNOWN = re.compile(r"known(\.\d+)?|ph__sha1_usable\.known")
+CONSTANT_ONCE_KNOWN = re.compile(r"known(\.\d+)?|ph__sha1_best\.known")
 
 
 def symbols():

@@ -17,7 +17,7 @@ esac
 # shellcheck disable=SC2086 # lists of words
 $linker $common -Map "$output.map" -o "$output.symbols" \
 	--whole-archive "$here/libobjects-$image.a" --no-whole-archive \
-	--start-group "$here/libph_ssh.a" "$here/libph_services.a" "$here/libph_upload_pack.a" \
+	--start-group "$here/libph_ssh.a" "$here/libph_verify.a" "$here/libph_services.a" "$here/libph_upload_pack.a" \
 	"$here/libph_upload_archive.a" "$here/libph_receive_pack.a" "$here/libph_maintenance.a" \
 	"$here/libph_admin.a" "$here/libph_protocol.a" "$here/libph_store_mem.a" \
 	"$here/libph_store_disk.a" "$here/libph_store.a" "$here/libph_libpack.a" "$here/libph_alloc_libc.a" \

@@ -194,6 +194,14 @@ static inline void ph_budget_spend_bytes(uint32_t *budget, uint64_t bytes)
 	X(uint32_t, repos_max, 100000)                                                             \
 	/* Commands of one push. */                                                                \
 	X(uint32_t, commands_max, 200000)                                                          \
+	/* A push certificate: its commands, and some lines around them. */                        \
+	X(uint64_t, certificate_bytes_max, (uint64_t)32 << 20)                                     \
+	X(uint32_t, certificate_lines_max, 201000)                                                 \
+	/* All names in them: 200000 of 300 bytes. Bounds what a client makes us hold. */          \
+	X(uint64_t, command_bytes_max, (uint64_t)64 << 20)                                         \
+	/* Push options are kept for policies and logs; nobody types more, or longer ones. */      \
+	X(uint32_t, push_options_max, 64)                                                          \
+	X(uint32_t, push_option_bytes_max, 4096)                                                   \
 	/* Negotiation: a client that needs more than this has lost its way. */                    \
 	X(uint32_t, wants_max, 200000)                                                             \
 	X(uint32_t, haves_max, 1000000)                                                            \

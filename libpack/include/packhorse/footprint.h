@@ -11,6 +11,7 @@
 #ifndef PACKHORSE_FOOTPRINT_H
 #define PACKHORSE_FOOTPRINT_H
 
+#include <packhorse/executor.h>
 #include <packhorse/filter.h>
 
 #ifdef __cplusplus
@@ -44,6 +45,11 @@ PH_API uint64_t ph_footprint_map(const struct ph_limits *limits, uint64_t object
 PH_API uint64_t ph_footprint_map_reader(void);
 /* A pack coming in that announces so many objects. */
 PH_API uint64_t ph_footprint_pack_in(const struct ph_limits *limits, uint64_t objects);
+/* What is added when it gathers links. */
+PH_API uint64_t ph_footprint_links(uint64_t objects);
+/* What is added when threads of an executor help; NULL: nothing. */
+PH_API uint64_t ph_footprint_pack_in_lanes(const struct ph_limits *limits, uint64_t objects,
+                                           const struct ph_executor *executor);
 /* Packs of so many objects in all being joined, the walk that selected them apart. */
 PH_API uint64_t ph_footprint_pack_join(const struct ph_limits *limits, uint64_t objects);
 

@@ -33,8 +33,7 @@ typedef enum ph_status (*ph_fsck_special)(void *user, enum ph_fsck_blob_kind kin
 
 /*
  * How bad each finding is: receive.fsck.<id>, and objects that are let through
- * (receive.fsck.skipList). A list is short and made by hand: of at most PH_FSCK_RULES_MAX ids and
- * PH_FSCK_SKIPS_MAX objects.
+ * (receive.fsck.skipList). A list is short and made by hand: of at most PH_FSCK_SKIPS_MAX objects.
  */
 #define PH_FSCK_SKIPS_MAX 4096u
 struct ph_fsck_rules {
@@ -53,10 +52,19 @@ PH_API enum ph_status ph_fsck_rules_set(struct ph_fsck_rules *rules, const char 
                                         const char *value);
 /* The ids that there are, in camelCase as git writes them; NULL behind the last. */
 PH_API const char *ph_fsck_id(uint32_t number);
+/* What git says about a finding, behind its id; "" for none that there is. Never NULL. */
+PH_API const char *ph_fsck_text(const char *id);
+/* Brings objects into the order that rules->skips has. */
+PH_API void ph_fsck_skips_sort(struct ph_oid *skips, uint32_t count);
+/* Whether an object is let through (rules may be NULL). */
+PH_API bool ph_fsck_skipped(const struct ph_fsck_rules *rules, const struct ph_oid *oid);
 
 struct ph_fsck {
 	enum ph_hash_algo algo;
 	const struct ph_fsck_rules *rules; /* NULL: the defaults */
+	/* The object's id, for the skip list: nothing is found in one that is on it. NULL: unknown
+	 */
+	const struct ph_oid *oid;
 	void *user;
 	ph_fsck_report report;   /* may be NULL */
 	ph_fsck_special special; /* may be NULL */
@@ -67,8 +75,8 @@ PH_API enum ph_status ph_fsck_object(const struct ph_fsck *fsck, enum ph_object_
                                      const void *data, size_t size);
 /*
  * A blob that a tree calls .gitmodules or .gitattributes. type is what the id really names:
- * anything but a blob is an error. data may be NULL when size is over PH_FSCK_SPECIAL_BYTES_MAX:
- * refused.
+ * anything but a blob is an error, and PH_OBJ_NONE means that it is nowhere. data may be NULL when
+ * size is over PH_FSCK_SPECIAL_BYTES_MAX: refused.
  */
 #define PH_FSCK_SPECIAL_BYTES_MAX (100u << 20)
 PH_API enum ph_status ph_fsck_blob(const struct ph_fsck *fsck, enum ph_fsck_blob_kind kind,

@@ -12,13 +12,19 @@ extern "C" {
 
 struct ph_hash {
 	enum ph_hash_algo algo;
+	bool attacked;
 	union {
 		uint64_t align;
-		uint8_t bytes[256];
-	} state; /* private to hash_mbedtls.c */
+		uint8_t bytes[960];
+	} state; /* private */
 };
 
 PH_API void ph_hash_init(struct ph_hash *hash, enum ph_hash_algo algo);
+/*
+ * A checksum that is no object's id, as the trailer of a pack: faster for SHA-1, since nobody looks
+ * for collision attacks in it, and ph_hash_attacked says false.
+ */
+PH_API void ph_hash_init_plain(struct ph_hash *hash, enum ph_hash_algo algo);
 PH_API void ph_hash_update(struct ph_hash *hash, const void *data, size_t len);
 /* Ends the hash; init makes it usable again. */
 PH_API void ph_hash_final(struct ph_hash *hash, struct ph_oid *out);

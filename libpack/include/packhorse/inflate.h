@@ -17,6 +17,9 @@ struct ph_inflate; /* about 40 KiB, reusable for any number of streams */
 PH_MUST_CHECK PH_API enum ph_status ph_inflate_new(struct ph_inflate **out,
                                                    const struct ph_alloc *alloc);
 PH_API void ph_inflate_free(struct ph_inflate *inflate);
+/* Another that goes on from the same place. */
+PH_MUST_CHECK PH_API enum ph_status ph_inflate_copy(struct ph_inflate **out,
+                                                    const struct ph_inflate *from);
 /* Starts a stream that must inflate to exactly size bytes. */
 PH_API void ph_inflate_start(struct ph_inflate *inflate, uint64_t size);
 /*

@@ -20,6 +20,7 @@
 #include <packhorse/executor.h>
 #include <packhorse/fsck.h>
 #include <packhorse/pack_index.h>
+#include <packhorse/unpack.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -46,6 +47,7 @@ struct ph_pack_in_options {
 	const struct ph_executor *executor;
 	void *wake_user;
 	void (*wake)(void *user);
+	const struct ph_unpack *unpack; /* for what is at hand as a whole; may be NULL */
 	/* What fsck finds, and how bad that is; NULL: its defaults. */
 	const struct ph_fsck_rules *rules;
 	/* Objects are not checked by fsck (receive.fsckObjects=false). */
@@ -55,6 +57,7 @@ struct ph_pack_in_options {
 	 * whether the pack is closed (ph_pack_in_closed). Costs some memory an object.
 	 */
 	bool links;
+	uint64_t seed; /* for links: a number that a peer cannot know */
 };
 
 struct ph_pack_in_stats {
@@ -93,6 +96,11 @@ PH_MUST_CHECK PH_API enum ph_status ph_pack_in_run(struct ph_pack_in *in, uint32
  * into.
  */
 PH_API bool ph_pack_in_closed(const struct ph_pack_in *in);
+/*
+ * The objects of a closed pack that no other of its objects refers to: all others can be reached
+ * from these. NULL where that is not known. They live with the pack-in.
+ */
+PH_API const struct ph_oid *ph_pack_in_heads(const struct ph_pack_in *in, uint32_t *count);
 PH_API const struct ph_pack_in_stats *ph_pack_in_stats(const struct ph_pack_in *in);
 /* What failed, after an error. */
 PH_API const struct ph_error *ph_pack_in_error(const struct ph_pack_in *in);

@@ -48,7 +48,7 @@ PH_API void ph_pack_join_free(struct ph_pack_join *join);
 /*
  * PH_AGAIN; PH_OK when run and index are whole (of 0 objects: an empty run and a valid index); an
  * error is final: PH_ERR_CORRUPT, the sinks', PH_ERR_LIMIT when an object that must be encoded
- * again is larger than delta_resident_bytes_max, ...
+ * again is larger than delta_resident_bytes_max and too many deltas deep, ...
  */
 PH_MUST_CHECK PH_API enum ph_status ph_pack_join_run(struct ph_pack_join *join, uint32_t *budget);
 PH_API const struct ph_pack_join_stats *ph_pack_join_stats(const struct ph_pack_join *join);

@@ -10,7 +10,8 @@
  *
  *  ph_bytes   immutable bytes at random offsets: a run, an index. Shared by threads.
  *  ph_source  finds objects in a set of packs and reads their entries. Shared by threads.
- *  ph_sink    takes new bytes in order, and reads back what it took. One user.
+ *  ph_sink    takes new bytes in order, and reads back what it took. One user; but while nobody
+ *             appends, several threads may read.
  */
 #ifndef PACKHORSE_SOURCE_H
 #define PACKHORSE_SOURCE_H

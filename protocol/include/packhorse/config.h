@@ -12,6 +12,7 @@
 #ifndef PACKHORSE_CONFIG_H
 #define PACKHORSE_CONFIG_H
 
+#include <packhorse/fsck.h>
 #include <packhorse/store.h>
 
 #ifdef __cplusplus
@@ -57,11 +58,48 @@ struct ph_config {
 	/* receive.* */
 	uint32_t receive_keepalive_s; /* receive.keepAlive, likewise */
 	bool deny_deletes, deny_non_fast_forwards;
+	/* receive.denyDeleteCurrent; receive.denyCurrentBranch is about working trees: there are
+	 * none here, so it is taken and changes nothing. */
+	enum ph_config_deny {
+		PH_DENY_UNSET, /* as refuse, with a hint on how to change that */
+		PH_DENY_IGNORE,
+		PH_DENY_WARN,
+		PH_DENY_REFUSE
+	} deny_delete_current;
+	bool advertise_atomic;       /* receive.advertiseAtomic, true */
+	bool advertise_push_options; /* receive.advertisePushOptions */
+	bool shallow_update;         /* receive.shallowUpdate */
+	bool ofs_delta;              /* repack.useDeltaBaseOffset, true */
+	uint64_t max_input_bytes;    /* receive.maxInputSize; 0: none but that of the limits */
+
+	/* receive.fsckObjects; where that is not said transfer.fsckObjects; true, false in git */
+	bool fsck_objects;
+	bool fsck_receive_said;           /* private */
+	struct ph_fsck_rules fsck;        /* receive.fsck.<msg-id>; without skips */
+	struct ph_config_list fsck_skips; /* receive.fsck.skipList: each one or more ids */
+	/* packhorse.*: rules for pushes. Lists of refs are read as hideRefs is. */
+	struct ph_config_list protected_refs; /* protect: owners alone change them */
+	struct ph_config_list forward_refs;   /* fastForwardOnly */
+	struct ph_config_list kept_refs;      /* denyDeletes */
+	struct ph_config_list fixed_refs;     /* createOnly: neither moved nor deleted */
+	struct ph_config_list allowed_paths;  /* allowedPaths: commits change nothing else */
+	struct ph_config_list denied_paths;   /* deniedPaths */
+	uint64_t max_object_bytes;            /* maxObjectSize; 0: none, as below */
+	uint64_t max_repository_bytes;        /* maxRepositorySize: of all packs together */
+	uint64_t disk_reserve_bytes;          /* diskReserve, the server's alone */
+	bool push_log_ref;                    /* pushLogRef: the log of pushes is a ref too */
 
 	struct ph_config_list hide_upload; /* transfer.hideRefs and uploadpack.hideRefs, in order */
 	struct ph_config_list hide_receive;       /* transfer.hideRefs and receive.hideRefs */
 	struct ph_config_list blob_packfile_uris; /* uploadpack.blobPackfileUri: "oid hash uri" */
-	struct ph_config_list bundles; /* "bundle.<...>=value", as bundle-uri says them */
+	/* Signed pushes. */
+	const char
+	        *cert_nonce_seed; /* receive.certNonceSeed; NULL: certificates are not asked for */
+	bool require_cert;        /* packhorse.requireCert */
+	bool cert_key_connection; /* packhorse.certKey is "connection" */
+	struct ph_config_list allowed_signers; /* gpg.ssh.allowedSigners */
+	struct ph_config_list revoked_keys;    /* gpg.ssh.revokedKeys */
+	struct ph_config_list bundles;         /* "bundle.<...>=value", as bundle-uri says them */
 
 	void *memory; /* private */
 };
@@ -75,9 +113,23 @@ PH_MUST_CHECK PH_API enum ph_status ph_config_load(struct ph_config *out, struct
                                                    const struct ph_alloc *alloc);
 PH_API void ph_config_release(struct ph_config *config, const struct ph_alloc *alloc);
 
+/*
+ * Refs of the server's own (refs/packhorse/) are hidden, as if transfer.hideRefs said so before all
+ * else; for owners this takes it back, as far as fetching goes.
+ */
+PH_API void ph_config_show_own(struct ph_config *config);
+
 /* Whether transfer.hideRefs and its kin hide a ref by its full name: the last pattern that matches
  * counts, "!" negates, "^" matches before namespaces, a match ends at a "/" or at the end. */
 PH_API bool ph_config_hidden(const struct ph_config_list *patterns, const char *name);
+
+/*
+ * Whether patterns for paths (packhorse.allowedPaths) match one: the last that matches counts, "!"
+ * negates. A pattern with a slash in it is one from the root, another is for any name in a path;
+ * both match what is below a directory too. *, ?, [...] and ** are as in gitignore(5). Adds to
+ * *cost how many characters were compared.
+ */
+PH_API bool ph_config_path(const struct ph_config_list *patterns, const char *path, uint64_t *cost);
 
 /*
  * Brings a key into the form that is stored: section and name in lower case, a subsection as it is.
@@ -85,6 +137,8 @@ PH_API bool ph_config_hidden(const struct ph_config_list *patterns, const char *
  * is none that this server knows; out is filled then too, cut.
  */
 PH_API enum ph_status ph_config_key(char *out, const char *key);
+/* Whether a known key is the server's alone, and means nothing in a repository. */
+PH_API bool ph_config_of_server(const char *key);
 /* Whether a known key takes several values. */
 PH_API bool ph_config_multi(const char *key);
 /*

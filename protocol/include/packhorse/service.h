@@ -11,6 +11,7 @@
 #include <packhorse/selections.h>
 #include <packhorse/session.h>
 #include <packhorse/store.h>
+#include <packhorse/unpack.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -52,6 +53,8 @@ struct ph_service {
 	struct ph_selections *selections;
 	/* Threads that help with one push; NULL: none. */
 	const struct ph_executor *executor;
+	/* Inflates what of a push is at hand as a whole (unpack.h); may be NULL. */
+	const struct ph_unpack *unpack;
 	/* What the owner has to say about pushes (policy.h); NULL: nothing. */
 	const struct ph_policy *policy;
 	/*

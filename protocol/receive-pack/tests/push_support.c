@@ -265,11 +265,12 @@ void pump(struct fixture *f, struct ph_session *session, const struct pump *how,
 			               how->budget ? how->budget : 1024);
 			moved = true;
 		} else if ((state & PH_WAITING) && how->wait_runs) {
-			if ((*how->wait_runs)-- > 1)
-				ph_session_run(session, f->now_ms = ph_session_deadline(session),
-				               1700000000, 1);
-			else
+			uint64_t deadline = ph_session_deadline(session);
+
+			if ((*how->wait_runs)-- <= 1)
 				how->woken(how->woken_user);
+			else if (deadline != PH_NO_DEADLINE)
+				ph_session_run(session, f->now_ms = deadline, 1700000000, 1);
 			moved = true;
 		}
 		idle = moved ? 0 : idle + 1;

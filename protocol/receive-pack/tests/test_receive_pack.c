@@ -65,9 +65,9 @@ static void send_empty(const char *lines)
 static void test_advert_new(void **state)
 {
 	static const char expected[] =
-	        "00b90000000000000000000000000000000000000000 capabilities^{}\0"
-	        "report-status delete-refs side-band-64k quiet atomic ofs-delta object-format=sha1 "
-	        "object-format=sha256 agent=packhorse/test\n0000";
+	        "00ca0000000000000000000000000000000000000000 capabilities^{}\0"
+	        "report-status report-status-v2 delete-refs side-band-64k quiet atomic ofs-delta "
+	        "object-format=sha1 object-format=sha256 agent=packhorse/test\n0000";
 
 	(void)state;
 	flush(&request);
@@ -86,8 +86,8 @@ static void test_advert_history(void **state)
 	with_history();
 	ph_test_buf_print(&line, "%s refs/heads/main", hex(&f, f.commit[1]));
 	ph_test_buf_append(&line, "", 1);
-	ph_test_buf_print(&line, "report-status delete-refs side-band-64k quiet atomic ofs-delta "
-	                         "object-format=sha1 agent=packhorse/test\n");
+	ph_test_buf_print(&line, "report-status report-status-v2 delete-refs side-band-64k quiet "
+	                         "atomic ofs-delta object-format=sha1 agent=packhorse/test\n");
 	pkt(&expected, line.data, line.len);
 	ph_test_buf_clear(&line);
 	ph_test_buf_print(&line, "%s refs/tags/v1\n", hex(&f, f.tag));
@@ -479,6 +479,15 @@ static void test_symrefs(void **state)
 	send_empty("unpack ok\nng refs/heads/alias inconsistent aliased update\n"
 	           "ng refs/heads/main inconsistent aliased update\n");
 	assert_string_equal(ref_value(&f, "demo", "refs/heads/main"), hex(&f, f.commit[1]));
+	/* A third command for the same ref does not pass because the first two did not. */
+	again();
+	command(&request, hex(&f, f.commit[1]), hex(&f, f.commit[0]), "refs/heads/alias", CAPS);
+	command(&request, hex(&f, f.commit[1]), hex(&f, f.commit[1]), "refs/heads/main", NULL);
+	command(&request, hex(&f, f.commit[1]), hex(&f, f.commit[0]), "refs/heads/alias", NULL);
+	send_empty("unpack ok\nng refs/heads/alias inconsistent aliased update\n"
+	           "ng refs/heads/main inconsistent aliased update\n"
+	           "ng refs/heads/alias inconsistent aliased update\n");
+	assert_string_equal(ref_value(&f, "demo", "refs/heads/main"), hex(&f, f.commit[1]));
 	/* The branch that HEAD names is not deleted by another name. */
 	send_delete(hex(&f, f.commit[1]), "refs/heads/alias",
 	            "unpack ok\nng refs/heads/alias deletion of the current branch prohibited\n");
@@ -489,7 +498,7 @@ static void test_symrefs(void **state)
 static void test_log(void **state)
 {
 	struct ph_snapshot *snapshot;
-	char record[4097], expected[512];
+	char record[PH_LOG_LINKED_MAX + 1], expected[512];
 	size_t len = sizeof(record) - 1;
 
 	(void)state;
@@ -502,7 +511,7 @@ static void test_log(void **state)
 	snprintf(expected, sizeof(expected),
 	         "push 1700000000 al?ice\n%s %s refs/heads/main\n%s %s refs/tags/v1\n", zero(&f),
 	         hex(&f, f.commit[1]), zero(&f), hex(&f, f.tag));
-	assert_string_equal(record, expected);
+	assert_string_equal(record + PH_LOG_LINK_BYTES, expected);
 	ph_snapshot_release(snapshot);
 }
 
@@ -510,7 +519,7 @@ static void test_log(void **state)
 static void test_log_bounded(void **state)
 {
 	struct ph_snapshot *snapshot;
-	char record[4096], *more;
+	char record[PH_LOG_LINKED_MAX], *more;
 	size_t len = sizeof(record) - 1;
 	uint64_t count;
 
@@ -557,14 +566,14 @@ static void test_log_many(void **state)
 	assert_int_equal(ph_store_snapshot(f.store, "demo", &snapshot), PH_OK);
 	assert_true(ph_snapshot_log_count(snapshot) > 3);
 	for (uint64_t i = 1; i < ph_snapshot_log_count(snapshot); i++) {
-		char record[4096];
+		char record[PH_LOG_LINKED_MAX];
 		size_t len = sizeof(record);
 
 		assert_int_equal(ph_snapshot_log_read(snapshot, i, record, &len), PH_OK);
-		assert_memory_equal(record, "push ", 5);
+		assert_memory_equal(record + PH_LOG_LINK_BYTES, "push ", 5);
 		for (size_t j = 0; j < len; j++)
 			lines += record[j] == '\n';
-		lines--;
+		lines -= 2;
 	}
 	assert_int_equal(lines, 200);
 	ph_snapshot_release(snapshot);

@@ -459,7 +459,7 @@ static bool shows(struct ph_store *store, uint32_t number)
 	char ref[32];
 	struct ph_snapshot *snapshot;
 	struct ph_test_buf line = {0};
-	uint8_t buf[64];
+	uint8_t buf[PH_LOG_LINK_BYTES + 64];
 	size_t len = sizeof(buf);
 	if (number == 0)
 		return true;
@@ -469,7 +469,8 @@ static bool shows(struct ph_store *store, uint32_t number)
 	ph_test_buf_print(&line, "push %u", (unsigned)number);
 	bool good = count == number &&
 	            ph_snapshot_log_read(snapshot, count - 1, buf, &len) == PH_OK &&
-	            len == line.len && memcmp(buf, line.data, len) == 0;
+	            len == PH_LOG_LINK_BYTES + line.len &&
+	            memcmp(buf + PH_LOG_LINK_BYTES, line.data, line.len) == 0;
 	ph_test_buf_release(&line);
 	ph_snapshot_release(snapshot);
 	return good && (number % 20 == 0 || tool_has(store, "r", ref, number, number % 50 * 700));

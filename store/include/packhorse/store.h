@@ -78,6 +78,7 @@ struct ph_store_ops {
 	                              size_t len);
 	enum ph_status (*setting_swap)(struct ph_store *store, const char *key, const void *old,
 	                               size_t old_len, const void *data, size_t len);
+	uint64_t (*space)(struct ph_store *store); /* NULL: it knows no bound */
 };
 
 struct ph_store {
@@ -153,6 +154,9 @@ struct ph_txn {
 	struct ph_store *store;
 	struct ph_snapshot *base; /* NULL when it creates the repository */
 	enum ph_hash_algo algo;
+	/* The caller's to set before commit: PH_ERR_LIMIT when the entries of all packs of the
+	 * repository would take more bytes, whoever else commits meanwhile. 0: no bound. */
+	uint64_t bytes_max;
 };
 
 /* ---- store ---- */
@@ -230,6 +234,12 @@ static inline enum ph_status ph_store_setting_swap(struct ph_store *store, const
 	return store->ops->setting_swap(store, key, old, old_len, data, len);
 }
 
+/* Bytes that can still be stored, about; UINT64_MAX where the store knows no bound. */
+static inline uint64_t ph_store_space(struct ph_store *store)
+{
+	return store->ops->space ? store->ops->space(store) : UINT64_MAX;
+}
+
 /* ---- snapshot ---- */
 
 static inline void ph_snapshot_retain(struct ph_snapshot *snapshot)
@@ -301,7 +311,15 @@ static inline enum ph_status ph_snapshot_setting(struct ph_snapshot *snapshot, c
 	return snapshot->ops->setting(snapshot, key, buf, len);
 }
 
-/* The log of pushes: opaque records, number 0 the oldest kept. */
+/*
+ * The log of pushes: records, number 0 the oldest kept. Each comes with a line in front, which is
+ * the SHA-256, in hex, of the record before it, that one's line included; zeros in front of the
+ * first there ever was. So whoever knows the hash of one record knows whether anything was changed
+ * in those before it, also when the oldest are not kept any more. At most PH_LOG_LINKED_MAX bytes.
+ */
+#define PH_LOG_LINK_BYTES 65u
+#define PH_LOG_LINKED_MAX (PH_LOG_LINK_BYTES + 4096u)
+
 static inline uint64_t ph_snapshot_log_count(struct ph_snapshot *snapshot)
 {
 	return snapshot->ops->log_count(snapshot);
@@ -411,6 +429,10 @@ static inline enum ph_status ph_txn_replace(struct ph_txn *txn, const uint64_t *
 	return txn->ops->replace(txn, pack_ids, count, drops_objects);
 }
 
+/*
+ * The repository's own shallow boundary from now on, all of it. commit answers PH_ERR_CONFLICT when
+ * another has changed it since the base.
+ */
 static inline enum ph_status ph_txn_set_shallow(struct ph_txn *txn, const struct ph_oid *oids,
                                                 size_t count)
 {
@@ -476,6 +498,7 @@ static inline void ph_txn_drop(struct ph_txn *txn, uint32_t change)
  *   PH_ERR_CONFLICT  a ref moved since prepare: the verdicts are new; drop what failed and
  *                    commit again. Without a failed one: see set_setting, attach, replace
  *   others           PH_ERR_NOT_FOUND (repository gone), _EXISTS (repository made meanwhile),
+ *                    _LIMIT (bytes_max),
  *                    _BUSY, _FULL, _READ_ONLY, _IO, _NOMEM: nothing happened, free it
  * A commit without changes and packs is PH_OK. wake may be NULL: then commit never answers
  * PH_PENDING but waits.

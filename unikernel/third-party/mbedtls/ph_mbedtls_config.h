@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What of mbedTLS the unikernel uses: the ciphers, hashes and public keys that libssh asks for,
- * SHA-1 and SHA-256 for Git. No TLS, no X.509, no files, no clock, no threads. Entropy comes from
+ * SHA-256 for Git. No TLS, no X.509, no files, no clock, no threads. Entropy comes from
  * random.c (mbedtls_hardware_poll). For versions 2.28 and 3.6.
  */
 #ifndef PACKHORSE_MBEDTLS_CONFIG_H
@@ -20,7 +20,6 @@
 /* Hashes. */
 #define MBEDTLS_MD_C
 #define MBEDTLS_MD5_C
-#define MBEDTLS_SHA1_C
 #define MBEDTLS_SHA224_C
 #define MBEDTLS_SHA256_C
 #define MBEDTLS_SHA384_C

@@ -12,10 +12,13 @@
  * HEAD follows the first branch pushed when neither main nor master is among them.
  *
  * The push log (ph_txn_log) gets records of at most 4096 bytes, each of lines of text: first
- * "push", the time in seconds since 1970 and who, then the old value, the new value and the name of
- * each ref. Many refs make several records, very many end in a line "and N more". A record that
- * begins with "refused" takes back lines of earlier ones of the same commit: a ref that moved just
- * before it.
+ * "push", the time in seconds since 1970 and who; "key" and the fingerprint of the key that opened
+ * the connection; "options" and how many push options came, if any did; "certificate", if there is
+ * one: its blob, its status (policy.h), that of its nonce, the fingerprint of its key and its
+ * signer, "-" for what is not known. Then the old value, the new value and the name of each ref.
+ * The store chains the records (store.h). Many refs make several records, very many end in a line
+ * "and N more". A record that begins with "refused" takes back lines of earlier ones of the same
+ * commit: a ref that moved just before it.
  */
 #ifndef PACKHORSE_RECEIVE_PACK_H
 #define PACKHORSE_RECEIVE_PACK_H

@@ -32,6 +32,8 @@ struct ph_device_ops {
 	/* The range's content is not needed any more. NULL: it cannot. */
 	enum ph_status (*discard)(struct ph_device *device, uint64_t offset, uint64_t len);
 	void (*close)(struct ph_device *device);
+	/* By how many bytes it can grow, about. NULL: not known, or it cannot. */
+	uint64_t (*room)(struct ph_device *device);
 };
 
 struct ph_device {
