@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The command line: packhorse serve, --version, --help. */
+/* The command line: packhorse serve, tools on images, --version, --help. */
 #include "daemon_int.h"
+#include "tools_int.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -10,12 +11,26 @@ static void help(FILE *to)
 	      "\n"
 	      "usage: packhorse serve [OPTIONS]   serve repositories over SSH\n"
 	      "       packhorse serve --help      what the options are\n"
+	      "       packhorse mkfs FILE|DEV     make an empty store\n"
+	      "       packhorse info FILE|DEV     what is in a store\n"
+	      "       packhorse fsck FILE|DEV     look for damage\n"
+	      "       packhorse export FILE|DEV REPO DIR|-\n"
 	      "       packhorse --version\n"
 	      "\n"
 	      "Without options, serve keeps its repositories in ./packhorse.img, takes your own\n"
 	      "SSH keys as the owner's, and listens on 127.0.0.1:2222.\n",
 	      to);
 }
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} tools[] = {
+        {"mkfs", ph__tool_mkfs},
+        {"info", ph__tool_info},
+        {"fsck", ph__tool_fsck},
+        {"export", ph__tool_export},
+};
 
 int main(int argc, char **argv)
 {
@@ -33,6 +48,9 @@ int main(int argc, char **argv)
 
 		return code >= 0 ? code : ph__serve(&options);
 	}
+	for (size_t i = 0; argc >= 2 && i < sizeof(tools) / sizeof(*tools); i++)
+		if (strcmp(argv[1], tools[i].name) == 0)
+			return tools[i].run(argc - 2, argv + 2);
 	if (argc < 2)
 		fputs("packhorse: say what to do, for example: packhorse serve\n", stderr);
 	else

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Images as others may read them: by store/disk/SPEC.md alone."""
+"""Images as others may read them, by store/disk/SPEC.md alone, and as our own tools do."""
+import json
 import os
 import random
 import subprocess
@@ -111,4 +112,106 @@ def image_damaged(world):
     check(noticed >= 10, "only %d of 50 damages were noticed" % noticed)
 
 
-CASES = [image_by_its_specification, image_damaged]
+def tool(world, code, *args):
+    """What a tool says, both streams; it must end with this code."""
+    said = world.run([world.packhorse, *args], ok=False)
+    equal(said.code, code, "exit code of %s: %s" % (" ".join(args), said.text + said.errtext))
+    return said.text + said.errtext
+
+
+@daemon
+def image_tools(world):
+    """mkfs makes a store of what is blank and of nothing else; info and fsck say what is in it."""
+    image = world.path("store.img")
+    tool(world, 0, "mkfs", image, "--size", "32M")
+    equal(os.path.getsize(image), 32 << 20, "size")
+    equal(os.stat(image).st_mode & 0o777, 0o600, "mode")
+    server = world.serve("store.img")
+    names = fill(world, server)
+    for args in ("mkfs", "--force"), ("info",), ("fsck",):
+        check("has it open" in tool(world, 1, *args, image), "an image in use was opened")
+    expected = {name: len(remote_refs(world, server.url(name))) + 1 for name in names}
+    server.stop()
+    said = json.loads(tool(world, 0, "info", "--json", image))
+    equal({r["name"]: r["refs"] for r in said["repositories"]}, expected, "refs")
+    equal({r["object_format"] for r in said["repositories"]}, {"sha1", "sha256"}, "formats")
+    check(0 < said["free_bytes"] < said["bytes"] <= 32 << 20, "space")
+    check("clean" in tool(world, 0, "fsck", image), "fsck")
+    objects = sum(r["objects"] for r in said["repositories"])
+    check("clean, %d objects" % objects in tool(world, 0, "fsck", "--deep", image), "fsck --deep")
+    check("not blank" in tool(world, 1, "mkfs", image), "a store was formatted without being asked twice")
+    check("clean" in tool(world, 0, "fsck", image), "what mkfs refused is as it was")
+    tool(world, 0, "mkfs", "--force", image)
+    equal(json.loads(tool(world, 0, "info", "--json", image))["repositories"], [], "after --force")
+
+
+@daemon
+def image_tools_refuse(world):
+    """Other files, none, sizes that are none: a line that says so, and nothing is touched."""
+    other = world.path("other")
+    with open(other, "wb") as f:
+        f.write(b"somebody's\n" * 10000)
+    check("not a store" in tool(world, 1, "info", other), "info of another file")
+    check("not a store" in tool(world, 1, "fsck", other), "fsck of another file")
+    check("not blank" in tool(world, 1, "mkfs", other), "mkfs of another file")
+    equal(os.path.getsize(other), 110000, "another file's size")
+    check("No such file" in tool(world, 1, "info", world.path("none")), "info of nothing")
+    check(not os.path.exists(world.path("none")), "info made a file")
+    for size in ("0", "1M", "16", "20Q", "-1", "99999999999999999999T"):
+        check("--size" in tool(world, 64, "mkfs", world.path("new"), "--size", size), "size " + size)
+    check(not os.path.exists(world.path("new")), "a refused mkfs made a file")
+    for args in ("mkfs",), ("info", "--x", other), ("fsck", other, other):
+        check("usage" in tool(world, 64, *args), "usage of " + args[0])
+
+
+@daemon
+def image_fsck_finds(world):
+    """A changed bit where something is kept is found, and named by its repository; others are served."""
+    server = world.serve("store.img")
+    fill(world, server)
+    server.stop()
+    path = world.path("store.img")
+    for name in ("team/sha1", "team/sha256"):
+        image, blocks = image_reader.Image(path), set()
+        for _, sections in image.repositories()[name].packs():
+            blocks |= {start for start, _ in sections[image_reader.RUN].extents}
+        with open(path, "r+b") as f:
+            f.seek(4096 * min(blocks) + 5)
+            byte = f.read(1)[0]
+            for value, code in ((byte ^ 4, 3), (byte, 0)):
+                f.seek(4096 * min(blocks) + 5)
+                f.write(bytes([value]))
+                f.flush()
+                said = tool(world, code, "fsck", path)
+                check(code == 0 or "repository %s: " % name in said and said.count("repository ") == said.count(name),
+                      "fsck says " + said)
+
+
+@daemon
+def image_export(world):
+    """Repositories leave an image as git has them: a bare one, and a bundle."""
+    server = world.serve("store.img")
+    names = fill(world, server)
+    world.git("push", "-q", server.url(names[0]), "v3^{}:refs/heads/deep/er/branch", cwd=world.path("work-sha1"))
+    expected = {name: world.git("ls-remote", server.url(name)).text for name in names}
+    server.stop()
+    image = world.path("store.img")
+    for name in names:
+        bare, bundle, clone = (world.path(kind + name[5:]) for kind in ("bare-", "bundle-", "clone-"))
+        check("refs, " in tool(world, 0, "export", image, name, bare), "export says how much")
+        world.git("fsck", "--full", "--strict", cwd=bare)
+        for pack in os.listdir(os.path.join(bare, "objects/pack")):
+            if pack.endswith(".idx"):
+                world.git("verify-pack", os.path.join("objects/pack", pack), cwd=bare)
+        equal(world.git("ls-remote", bare).text, expected[name], "refs of the folder")
+        with open(bundle, "wb") as out:
+            out.write(world.run([world.packhorse, "export", image, name, "-"]).out)
+        world.git("clone", "-q", "--mirror", bundle, clone)
+        world.git("fsck", "--full", "--strict", cwd=clone)
+        equal(world.git("ls-remote", clone).text, expected[name], "refs of the bundle")
+        check("File exists" in tool(world, 1, "export", image, name, bare), "a folder was written over")
+    check("no such repository" in tool(world, 1, "export", image, "none", world.path("none")), "an unknown repository")
+    check(not os.path.exists(world.path("none")), "an unknown repository leaves a folder")
+
+
+CASES = [image_by_its_specification, image_damaged, image_tools, image_tools_refuse, image_fsck_finds, image_export]

@@ -41,6 +41,19 @@ PH_MUST_CHECK PH_API enum ph_status ph_store_disk_open(struct ph_store **out,
                                                        struct ph_device *device,
                                                        const struct ph_store_disk_options *options);
 
+/* What a store is, by its newest epoch. */
+struct ph_store_disk_info {
+	uint32_t version; /* of the format */
+	uint8_t id[16];   /* random, made with the store */
+	uint64_t epoch;
+	uint64_t bytes, free_bytes; /* of the store; the device may be larger */
+	uint64_t repos;
+	bool read_only; /* it is damaged, or its device cannot be written */
+	bool unflushed; /* written to a device that cannot flush */
+};
+/* store is one that ph_store_disk_open gave. */
+PH_API void ph_store_disk_info(struct ph_store *store, struct ph_store_disk_info *out);
+
 /* Reads all structure and checks every checksum. report gets one line a finding. PH_ERR_CORRUPT. */
 PH_MUST_CHECK PH_API enum ph_status ph_store_disk_check(struct ph_store *store, void *user,
                                                         void (*report)(void *user,

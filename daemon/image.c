@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* An image as tools open it: by one thread, with a lock that no server can have at the same time.
+ */
+#include "daemon_int.h"
+#include "tools_int.h"
+#include <errno.h>
+#include <packhorse/device_posix.h>
+#include <stdio.h>
+#include <string.h>
+
+void ph__image_failed(const char *path, const char *what, enum ph_status status)
+{
+	const char *why = ph_status_text(status);
+
+	if (status == PH_ERR_BUSY)
+		why = "a server or another tool has it open; stop it first";
+	else if (status == PH_ERR_INVALID)
+		why = "it is not a store of packhorse";
+	else if (status == PH_ERR_UNSUPPORTED)
+		why = "its format is newer than this program; use a newer packhorse";
+	else if (status == PH_ERR_CORRUPT)
+		why = "no state of it can be believed any more; restore a backup";
+	else if ((status == PH_ERR_DENIED || status == PH_ERR_IO || status == PH_ERR_NOT_FOUND) &&
+	         errno)
+		why = strerror(errno);
+	fprintf(stderr, "packhorse: cannot %s %s: %s\n", what, path, why);
+}
+
+bool ph__image_device(struct ph_image *image, const char *path, bool create)
+{
+	enum ph_status status;
+
+	memset(image, 0, sizeof(*image));
+	image->path = path;
+	ph_limits_init(&image->limits);
+	image->options.alloc = ph_alloc_libc();
+	image->options.limits = &image->limits;
+	image->options.random = ph__random;
+	errno = 0;
+	status = ph_device_posix_open(&image->device, image->options.alloc, path, create);
+	if (status != PH_OK)
+		ph__image_failed(path, "open", status);
+	return status == PH_OK;
+}
+
+bool ph__image_open(struct ph_image *image, const char *path)
+{
+	enum ph_status status;
+
+	if (!ph__image_device(image, path, false))
+		return false;
+	errno = 0;
+	status = ph_store_disk_open(&image->store, image->device, &image->options);
+	if (status == PH_OK) {
+		image->device = NULL;
+		return true;
+	}
+	ph__image_failed(path, "open", status);
+	ph__image_close(image);
+	return false;
+}
+
+void ph__image_close(struct ph_image *image)
+{
+	if (image->store)
+		ph_store_close(image->store);
+	if (image->device)
+		image->device->ops->close(image->device);
+	image->store = NULL;
+	image->device = NULL;
+}

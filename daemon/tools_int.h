@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Tools on images that no server has open: what they share. */
+#ifndef PACKHORSE_TOOLS_INT_H
+#define PACKHORSE_TOOLS_INT_H
+
+#include <packhorse/device.h>
+#include <packhorse/store_disk.h>
+#include <stdbool.h>
+
+/* Damage was found, by a tool that looks for it. */
+#define PH_EXIT_DAMAGED 3
+
+struct ph_image {
+	const char *path;
+	struct ph_limits limits;
+	struct ph_store_disk_options options;
+	struct ph_device *device; /* until the store owns it */
+	struct ph_store *store;
+};
+
+/* Opens the file or device alone; create: makes an empty file when there is none. False: said why.
+ */
+bool ph__image_device(struct ph_image *image, const char *path, bool create);
+/* Opens the store in it. Nothing is written. False: said why. */
+bool ph__image_open(struct ph_image *image, const char *path);
+void ph__image_close(struct ph_image *image);
+/* One line on stderr: what could not be done, and why. */
+void ph__image_failed(const char *path, const char *what, enum ph_status status);
+
+/* The commands; argv is what follows their names. Exit codes. */
+int ph__tool_mkfs(int argc, char **argv);
+int ph__tool_info(int argc, char **argv);
+int ph__tool_fsck(int argc, char **argv);
+int ph__tool_export(int argc, char **argv);
+
+#endif
