@@ -180,6 +180,8 @@ struct receive {
 	uint64_t claim_bytes; /* 0 until it is reckoned */
 	char refusal[PH_ADMISSION_TEXT_BYTES];
 
+	uint64_t begun_at_ms; /* the transaction was asked for, and had to wait; 0 */
+
 	/* The pack. */
 	struct ph_pack_in *pack_in;
 	struct ph_pack_in_options pack_options;

@@ -12,8 +12,12 @@
 
 /* Silence between two lines of progress. */
 #define PROGRESS_MS 1000u
-/* Snapshots taken to begin with; no maintenance is that fast. */
+/* Snapshots taken at once to begin with. */
 #define BEGINS_MAX 8u
+/* A commit of maintenance may be on its way to a slow device: it is waited for, this long at most.
+ */
+#define BEGIN_WAIT_MS 60000u
+#define BEGIN_PAUSE_MS 10u
 
 enum ph_step ph__receive_fail_unpack(struct receive *r, const char *text)
 {
@@ -128,6 +132,21 @@ static enum ph_status begin_existing(struct receive *r)
 	return PH_ERR_BUSY;
 }
 
+/* False when it has been waited for long enough. */
+static bool wait_to_begin(struct receive *r)
+{
+	uint64_t now_ms = r->session.now_ms;
+
+	if (!r->begun_at_ms)
+		r->begun_at_ms = now_ms;
+	if (now_ms - r->begun_at_ms >= BEGIN_WAIT_MS)
+		return false;
+	ph__receive_keepalive(r);
+	if (r->session.deadline_ms > now_ms + BEGIN_PAUSE_MS)
+		r->session.deadline_ms = now_ms + BEGIN_PAUSE_MS;
+	return true;
+}
+
 static enum ph_status begin_new(struct receive *r)
 {
 	enum ph_status status;
@@ -156,6 +175,8 @@ enum ph_step ph__receive_begin(struct receive *r)
 {
 	enum ph_status status = r->creates ? begin_new(r) : begin_existing(r);
 
+	if (status == PH_ERR_BUSY && wait_to_begin(r))
+		return PH_STEP_WAIT;
 	if (status == PH_OK)
 		status = reread_config(r);
 	if (status == PH_ERR_NOT_FOUND)

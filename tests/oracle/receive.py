@@ -58,8 +58,6 @@ DIFFERENCES = {
     "circles": "deltas in a circle, of objects that the server has, too, are not always refused, and not always the "
                "same by both",
     "cut report": "under receive.shallowUpdate git's report may end at the first ref that it cannot change",
-    "hidden": "where refs are hidden, an old tree that comes back has to be sent again, unless a commit that the push "
-              "is based on has it",
     "one level": "git before 2.50 deletes no refs/name",
     "atomic": "git goes on with the rest of an atomic push when some refs are not connected, or hidden",
     "no report": "nobody asked for the report, so which of these it was is not known",
@@ -492,9 +490,6 @@ class Round:
             elif not their and name in self.random.symrefs or "alias" in push.kind and name == "refs/heads/main":
                 self.use("aliases")
                 meant = True
-            elif my == "missing necessary objects" and self.random.hidden:
-                self.use("hidden")
-                meant = True
             elif GIT_VERSION < (2, 50) and their == "funny refname" and command[1] == self.random.zero:
                 self.use("one level")
             elif not my and their in ("refname conflict", "atomic transaction failed") and any(
@@ -603,8 +598,6 @@ class Round:
         refs, zero, states = dict(before), self.random.zero, [dict(before)]
         for i in order:
             good = [self.may(refs, states, pushes[i], c) for c in pushes[i].commands]
-            if self.random.hidden:  # see "hidden"
-                good = [a and b for a, b in zip(good, got[i])]
             if "atomic" in pushes[i].caps and not all(good):
                 good = [False] * len(good)
             if good != got[i]:

@@ -272,6 +272,10 @@ void pump(struct fixture *f, struct ph_session *session, const struct pump *how,
 			else if (deadline != PH_NO_DEADLINE)
 				ph_session_run(session, f->now_ms = deadline, 1700000000, 1);
 			moved = true;
+		} else if ((state & PH_WAITING) && how->patient) {
+			f->now_ms = ph_session_deadline(session);
+			ph_session_run(session, f->now_ms, 1700000000, 1024);
+			moved = true;
 		}
 		idle = moved ? 0 : idle + 1;
 		if (idle > 2)

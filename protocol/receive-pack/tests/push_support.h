@@ -63,6 +63,7 @@ struct pump {
 	uint64_t seed;
 	uint32_t budget;     /* per run; 0: 1024 */
 	bool no_eof;         /* the client does not close its side */
+	bool patient;        /* who waits is run at its deadlines */
 	uint32_t step_ms;    /* the clock goes on by this with every run */
 	unsigned *wait_runs; /* counts runs while a commit is pending; then calls woken */
 	void (*woken)(void *user);
