@@ -622,6 +622,8 @@ class Round:
             return False
         if any(name == v or name.startswith(v + "/") for k, v in self.config if k.endswith("hideRefs")):
             return False
+        if new == zero and name not in refs and self.random.hidden:
+            return True  # whether the old value is here must not be told
         if refs.get(name, zero) != old:
             return False
         return new == zero or any(self.repo.closure([new]) <= push.sent | self.random.reached(s) for s in states)
