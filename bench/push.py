@@ -45,7 +45,7 @@ import raw_push
 from harness import Failed, World, check, equal
 from pushes import MIB, Chain, Everything, Pair, large_blob
 from raw_fetch import Question, Room
-from servers import CIPHER, STRACE, Peer, Watch, cpu_s, flushes
+from servers import CIPHER, STRACE, Peer, Watch, cpu_s, flushes, words
 
 ROWS = ("everything", "small", "fifty", "blob", "pair", "refs")
 PUSHERS, EACH = 50, 10
@@ -483,16 +483,6 @@ class Bench:
                 peak = max(runs["ours"])
                 print("%-8s %s, memory: ours %.0f MB, goal %d" % ("reached" if peak < MEMORY_MB else "MISSED", row,
                                                                   peak, MEMORY_MB))
-
-
-def words(known):
-    def parse(text):
-        chosen = text.split(",")
-        for word in chosen:
-            if word not in known:
-                raise argparse.ArgumentTypeError("%s is none of %s" % (word, ",".join(known)))
-        return chosen
-    return parse
 
 
 def main():

@@ -4,6 +4,7 @@
 
 As a program, servers.py PID samples the memory of a process tree until its standard input ends, and prints
 the highest value: so that the sampling does not hold up a client in the same interpreter."""
+import argparse
 import contextlib
 import os
 import shutil
@@ -149,3 +150,14 @@ def sample(pid):
 
 if __name__ == "__main__":
     sample(int(sys.argv[1]))
+
+
+def words(known):
+    """For argparse: a list of words with commas between, each of which is known."""
+    def parse(text):
+        chosen = text.split(",")
+        for word in chosen:
+            if word not in known:
+                raise argparse.ArgumentTypeError("%s is none of %s" % (word, ",".join(known)))
+        return chosen
+    return parse

@@ -39,7 +39,7 @@ import raw_fetch
 import raw_push
 from harness import Failed, World, check, equal
 from raw_fetch import Question, Room
-from servers import CIPHER, Peer, Watch, cpu_s
+from servers import CIPHER, Peer, Watch, cpu_s, words
 from slices import FORCED, PRIVATE, Source
 
 ROWS = ("ls-remote", "full", "depth-1", "blob-none", "single", "twenty", "fifteen", "clone")
@@ -440,16 +440,6 @@ class Bench:
                 for n in ratios:
                     line += "%16.2f" % (row[n] / row["ours"]) if n in row and row.get("ours") else "%16s" % ""
                 print(line.rstrip())
-
-
-def words(known):
-    def parse(text):
-        chosen = text.split(",")
-        for word in chosen:
-            if word not in known:
-                raise argparse.ArgumentTypeError("%s is none of %s" % (word, ",".join(known)))
-        return chosen
-    return parse
 
 
 def main():

@@ -69,3 +69,27 @@ void ph__image_close(struct ph_image *image)
 	image->store = NULL;
 	image->device = NULL;
 }
+
+int ph__tool_parse(int argc, char **argv, const char *flag, bool *set, const char **path,
+                   void (*usage)(FILE *to))
+{
+	*path = NULL;
+	for (int i = 0; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0) {
+			usage(stdout);
+			return PH_EXIT_OK;
+		}
+		if (strcmp(argv[i], flag) == 0) {
+			*set = true;
+		} else if (argv[i][0] != '-' && !*path) {
+			*path = argv[i];
+		} else {
+			*path = NULL;
+			break;
+		}
+	}
+	if (*path)
+		return -1;
+	usage(stderr);
+	return PH_EXIT_USAGE;
+}

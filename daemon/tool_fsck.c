@@ -229,24 +229,9 @@ int ph__tool_fsck(int argc, char **argv)
 	const char *path = NULL;
 	int code;
 
-	for (int i = 0; i < argc; i++) {
-		if (strcmp(argv[i], "--help") == 0) {
-			usage(stdout);
-			return PH_EXIT_OK;
-		}
-		if (strcmp(argv[i], "--deep") == 0) {
-			fsck.deep = true;
-		} else if (argv[i][0] != '-' && !path) {
-			path = argv[i];
-		} else {
-			usage(stderr);
-			return PH_EXIT_USAGE;
-		}
-	}
-	if (!path) {
-		usage(stderr);
-		return PH_EXIT_USAGE;
-	}
+	code = ph__tool_parse(argc, argv, "--deep", &fsck.deep, &path, usage);
+	if (code >= 0)
+		return code;
 	if (!ph__image_open(&fsck.image, path))
 		return PH_EXIT_FAILURE;
 	code = check_image(&fsck);

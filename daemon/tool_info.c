@@ -143,24 +143,9 @@ int ph__tool_info(int argc, char **argv)
 	bool json = false;
 	int code;
 
-	for (int i = 0; i < argc; i++) {
-		if (strcmp(argv[i], "--help") == 0) {
-			usage(stdout);
-			return PH_EXIT_OK;
-		}
-		if (strcmp(argv[i], "--json") == 0) {
-			json = true;
-		} else if (argv[i][0] != '-' && !path) {
-			path = argv[i];
-		} else {
-			usage(stderr);
-			return PH_EXIT_USAGE;
-		}
-	}
-	if (!path) {
-		usage(stderr);
-		return PH_EXIT_USAGE;
-	}
+	code = ph__tool_parse(argc, argv, "--json", &json, &path, usage);
+	if (code >= 0)
+		return code;
 	if (!ph__image_open(&image, path))
 		return PH_EXIT_FAILURE;
 	code = print_all(&image, json);

@@ -6,6 +6,7 @@
 #include <packhorse/device.h>
 #include <packhorse/store_disk.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 /* Damage was found, by a tool that looks for it. */
 #define PH_EXIT_DAMAGED 3
@@ -26,6 +27,13 @@ bool ph__image_open(struct ph_image *image, const char *path);
 void ph__image_close(struct ph_image *image);
 /* One line on stderr: what could not be done, and why. */
 void ph__image_failed(const char *path, const char *what, enum ph_status status);
+
+/*
+ * Arguments of a tool that takes one path and one flag. -1 to go on, or an exit code: --help was
+ * asked for, or something else that it does not know.
+ */
+int ph__tool_parse(int argc, char **argv, const char *flag, bool *set, const char **path,
+                   void (*usage)(FILE *to));
 
 /* The commands; argv is what follows their names. Exit codes. */
 int ph__tool_mkfs(int argc, char **argv);

@@ -6,10 +6,12 @@
  * pack by appending its bases, checks every object (fsck.h) and writes the index.
  *
  * It finds the end of the pack itself and never asks for a byte behind it. Sizes in headers are
- * believed only up to the limits. Memory: about 72 bytes an object, one window of
- * delta_cache_bytes_max, and one object of at most delta_resident_bytes_max twice; larger bases are
- * inflated into the scratch sink and copied from in windows. Commits, trees and tags, which are
- * checked whole, are in memory up to metadata_bytes_max.
+ * believed only up to the limits. Memory: about 72 bytes an object, 30 more for each link where
+ * links are wanted, and for each lane that resolves deltas (one, or as many as the executor has
+ * threads) a few windows and its share of delta_cache_bytes_max; one object of at most
+ * delta_resident_bytes_max twice at a time. Larger bases are inflated into the scratch sink and
+ * copied from in windows. Commits, trees and tags, which are checked whole, are in memory up to
+ * metadata_bytes_max. ph_footprint_pack_in_lanes has the sum.
  *
  * Refused: duplicate objects, an OFS_DELTA that does not start at an entry, chains over
  * delta_depth_max, an object that exists with other bytes, everything of fsck.h that is an error.
