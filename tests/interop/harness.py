@@ -142,6 +142,11 @@ class World:
     def git(self, *args, cwd=None, ok=True, data=None, timeout=TIMEOUT, **env):
         return self.run(["git", *args], cwd=cwd, env=self.env(**env), ok=ok, data=data, timeout=timeout)
 
+    def sanitized(self):
+        """Whether the daemon is built with a sanitizer, whose memory tells nothing of its own."""
+        with open(self.packhorse, "rb") as f:
+            return b"Sanitizer" in f.read()
+
     def git_version(self):
         return tuple(int(n) for n in re.findall(r"\d+", self.git("--version").text)[:2])
 
