@@ -325,8 +325,10 @@ static void push(char *words)
 		struct client *c = &clients[i];
 
 		printf("%d %zu %zu\n", ph_session_exit_status(c->session), c->out.len, c->err.len);
-		fwrite(c->out.data, 1, c->out.len, stdout);
-		fwrite(c->err.data, 1, c->err.len, stdout);
+		if (c->out.len)
+			fwrite(c->out.data, 1, c->out.len, stdout);
+		if (c->err.len)
+			fwrite(c->err.data, 1, c->err.len, stdout);
 		ph_session_free(c->session);
 		ph_test_buf_release(&c->out);
 		ph_test_buf_release(&c->err);
