@@ -61,6 +61,7 @@ DIFFERENCES = {
     "one level": "git before 2.50 deletes no refs/name",
     "atomic": "git goes on with the rest of an atomic push when some refs are not connected, or hidden",
     "no report": "nobody asked for the report, so which of these it was is not known",
+    "makes room": "an atomic push that deletes a ref and makes one whose name has it as a part fails in git",
     "nothing below": "deleting what is not there fails in git when a ref has a part of its name",
     "twice": "a ref that is named twice: git goes on to the second when the first cannot be done, we refuse the second; "
              "and which of the two reasons is said, depends on git's version",
@@ -495,6 +496,11 @@ class Round:
             elif not my and their in ("refname conflict", "atomic transaction failed") and any(
                     set(c[:2]) == {self.random.zero} for c in push.commands):
                 self.use("nothing below")
+                meant = True
+            elif not my and their == "atomic transaction failed" and any(
+                    below[2].startswith(gone[2] + "/") and gone[1] == self.random.zero != below[1]
+                    for gone in push.commands for below in push.commands):
+                self.use("makes room")
                 meant = True
             elif "twice" in push.kind and (their == "failed to update refs" or names.count(name) > 1):
                 self.use("twice")
