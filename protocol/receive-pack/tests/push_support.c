@@ -448,3 +448,25 @@ void push_history(struct fixture *f, const char *repo)
 	answer_release(&answer);
 	ph_test_buf_release(&request);
 }
+
+void begin_demo(struct fixture *f, struct ph_test_buf *request, struct answer *answer)
+{
+	fixture_init(f, PH_HASH_SHA1);
+	memset(request, 0, sizeof(*request));
+	memset(answer, 0, sizeof(*answer));
+	push_history(f, "demo");
+}
+
+void next_request(struct ph_test_buf *request, struct answer *answer)
+{
+	answer_release(answer);
+	ph_test_buf_clear(request);
+	memset(answer, 0, sizeof(*answer));
+}
+
+void end_demo(struct fixture *f, struct ph_test_buf *request, struct answer *answer)
+{
+	next_request(request, answer);
+	ph_test_buf_release(request);
+	fixture_release(f);
+}

@@ -96,4 +96,10 @@ void store_text(struct fixture *f, struct ph_test_buf *out);
 /* Pushes the history with main at the second commit and v1 at the tag. */
 void push_history(struct fixture *f, const char *repo);
 
+/* What many tests begin with: the history in "demo", an empty request, and no answer. */
+void begin_demo(struct fixture *f, struct ph_test_buf *request, struct answer *answer);
+/* The next request; what was answered is let go. */
+void next_request(struct ph_test_buf *request, struct answer *answer);
+void end_demo(struct fixture *f, struct ph_test_buf *request, struct answer *answer);
+
 #endif

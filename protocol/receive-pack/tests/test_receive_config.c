@@ -52,27 +52,20 @@ static void set_symref(const char *name, const char *target)
 
 static void again(void)
 {
-	answer_release(&answer);
-	ph_test_buf_clear(&request);
-	memset(&answer, 0, sizeof(answer));
+	next_request(&request, &answer);
 }
 
 static int setup(void **state)
 {
 	(void)state;
-	fixture_init(&f, PH_HASH_SHA1);
-	memset(&request, 0, sizeof(request));
-	memset(&answer, 0, sizeof(answer));
-	push_history(&f, "demo");
+	begin_demo(&f, &request, &answer);
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	again();
-	ph_test_buf_release(&request);
-	fixture_release(&f);
+	end_demo(&f, &request, &answer);
 	return 0;
 }
 

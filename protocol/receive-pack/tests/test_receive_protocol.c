@@ -43,30 +43,23 @@ static void set_config(const char *text)
 
 static void again(void)
 {
-	answer_release(&answer);
-	ph_test_buf_clear(&request);
+	next_request(&request, &answer);
 	ph_test_buf_clear(&seen);
-	memset(&answer, 0, sizeof(answer));
 }
 
 static int setup(void **state)
 {
 	(void)state;
-	fixture_init(&f, PH_HASH_SHA1);
-	memset(&request, 0, sizeof(request));
+	begin_demo(&f, &request, &answer);
 	memset(&seen, 0, sizeof(seen));
-	memset(&answer, 0, sizeof(answer));
-	push_history(&f, "demo");
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	again();
-	ph_test_buf_release(&request);
+	end_demo(&f, &request, &answer);
 	ph_test_buf_release(&seen);
-	fixture_release(&f);
 	return 0;
 }
 
