@@ -449,6 +449,32 @@ void push_history(struct fixture *f, const char *repo)
 	ph_test_buf_release(&request);
 }
 
+struct ph_txn *begin_change(struct fixture *f, const char *repo)
+{
+	struct ph_snapshot *base;
+	struct ph_txn *txn;
+
+	assert_int_equal(ph_store_snapshot(f->store, repo, &base), PH_OK);
+	assert_int_equal(ph_store_begin(f->store, base, &txn), PH_OK);
+	ph_snapshot_release(base);
+	return txn;
+}
+
+void commit_change(struct ph_txn *txn)
+{
+	assert_int_equal(ph_txn_prepare(txn), PH_OK);
+	assert_int_equal(ph_txn_commit(txn, NULL, NULL), PH_OK);
+	ph_txn_free(txn);
+}
+
+void set_config(struct fixture *f, const char *repo, const char *text)
+{
+	struct ph_txn *txn = begin_change(f, repo);
+
+	assert_int_equal(ph_txn_set_setting(txn, "config", text, strlen(text)), PH_OK);
+	commit_change(txn);
+}
+
 void begin_demo(struct fixture *f, struct ph_test_buf *request, struct answer *answer)
 {
 	fixture_init(f, PH_HASH_SHA1);

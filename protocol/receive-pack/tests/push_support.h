@@ -96,6 +96,12 @@ void store_text(struct fixture *f, struct ph_test_buf *out);
 /* Pushes the history with main at the second commit and v1 at the tag. */
 void push_history(struct fixture *f, const char *repo);
 
+/* A transaction on a repository as it is, and its end. */
+struct ph_txn *begin_change(struct fixture *f, const char *repo);
+void commit_change(struct ph_txn *txn);
+/* Lines "key=value" become all of its configuration. */
+void set_config(struct fixture *f, const char *repo, const char *text);
+
 /* What many tests begin with: the history in "demo", an empty request, and no answer. */
 void begin_demo(struct fixture *f, struct ph_test_buf *request, struct answer *answer);
 /* The next request; what was answered is let go. */

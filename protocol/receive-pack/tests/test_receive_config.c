@@ -15,39 +15,13 @@ static struct fixture f;
 static struct ph_test_buf request;
 static struct answer answer;
 
-static void commit(struct ph_txn *txn)
-{
-	assert_int_equal(ph_txn_prepare(txn), PH_OK);
-	assert_int_equal(ph_txn_commit(txn, NULL, NULL), PH_OK);
-	ph_txn_free(txn);
-}
-
-static struct ph_txn *begin(void)
-{
-	struct ph_snapshot *base;
-	struct ph_txn *txn;
-
-	assert_int_equal(ph_store_snapshot(f.store, "demo", &base), PH_OK);
-	assert_int_equal(ph_store_begin(f.store, base, &txn), PH_OK);
-	ph_snapshot_release(base);
-	return txn;
-}
-
-static void set_config(const char *text)
-{
-	struct ph_txn *txn = begin();
-
-	assert_int_equal(ph_txn_set_setting(txn, "config", text, strlen(text)), PH_OK);
-	commit(txn);
-}
-
 static void set_symref(const char *name, const char *target)
 {
-	struct ph_txn *txn = begin();
+	struct ph_txn *txn = begin_change(&f, "demo");
 	uint32_t change;
 
 	assert_int_equal(ph_txn_symref_update(txn, name, NULL, target, &change), PH_OK);
-	commit(txn);
+	commit_change(txn);
 }
 
 static void again(void)
@@ -93,7 +67,7 @@ static void test_hidden(void **state)
 	(void)state;
 	create("refs/hide/old", f.commit[0]);
 	set_symref("refs/heads/alias", "refs/hide/old");
-	set_config("transfer.hiderefs=refs/hide\nuploadpack.hiderefs=refs/heads\n");
+	set_config(&f, "demo", "transfer.hiderefs=refs/hide\nuploadpack.hiderefs=refs/heads\n");
 	command(&request, hex(&f, f.commit[0]), hex(&f, f.commit[1]), "refs/hide/old", CAPS);
 	command(&request, zero(&f), hex(&f, f.commit[1]), "refs/hide/new", NULL);
 	command(&request, hex(&f, f.commit[0]), hex(&f, f.commit[1]), "refs/heads/alias", NULL);
@@ -120,7 +94,7 @@ static void test_hidden(void **state)
 static void test_hidden_atomic(void **state)
 {
 	(void)state;
-	set_config("receive.hiderefs=refs/hide\n");
+	set_config(&f, "demo", "receive.hiderefs=refs/hide\n");
 	command(&request, zero(&f), hex(&f, f.commit[1]), "refs/hide/new", CAPS " atomic");
 	command(&request, zero(&f), hex(&f, f.commit[1]), "refs/heads/new", NULL);
 	send(true, "unpack ok\nng refs/hide/new deny updating a hidden ref\n"
@@ -132,14 +106,14 @@ static void test_deletes(void **state)
 {
 	(void)state;
 	create("refs/heads/other", f.commit[0]);
-	set_config("receive.denydeletes=true\n");
+	set_config(&f, "demo", "receive.denydeletes=true\n");
 	command(&request, hex(&f, f.commit[0]), zero(&f), "refs/heads/other", CAPS);
 	command(&request, hex(&f, f.tag), zero(&f), "refs/tags/v1", NULL);
 	send(false, "unpack ok\nng refs/heads/other deletion prohibited\nok refs/tags/v1\n");
 	assert_true(says(&answer, "denying ref deletion for refs/heads/other"));
 	assert_string_equal(ref_value(&f, "demo", "refs/heads/other"), hex(&f, f.commit[0]));
 	again();
-	set_config("receive.denydeletes=false\n");
+	set_config(&f, "demo", "receive.denydeletes=false\n");
 	command(&request, hex(&f, f.commit[0]), zero(&f), "refs/heads/other", CAPS);
 	send(false, "unpack ok\nok refs/heads/other\n");
 }
@@ -151,7 +125,7 @@ static void test_non_fast_forwards(void **state)
 	(void)state;
 	create("refs/heads/old", f.commit[0]);
 	create("refs/x/new", f.commit[1]);
-	set_config("receive.denynonfastforwards=true\n");
+	set_config(&f, "demo", "receive.denynonfastforwards=true\n");
 	command(&request, hex(&f, f.commit[1]), hex(&f, f.commit[0]), "refs/heads/main", CAPS);
 	command(&request, hex(&f, f.commit[0]), hex(&f, f.commit[1]), "refs/heads/old", NULL);
 	command(&request, zero(&f), hex(&f, f.commit[0]), "refs/heads/new", NULL);
@@ -170,7 +144,7 @@ static void test_slices(void **state)
 	struct pump how = {.feed = FEED_AT_ONCE, .budget = 1};
 
 	(void)state;
-	set_config("receive.denynonfastforwards=true\nreceive.hiderefs=refs/hide\n");
+	set_config(&f, "demo", "receive.denynonfastforwards=true\nreceive.hiderefs=refs/hide\n");
 	command(&request, hex(&f, f.commit[1]), hex(&f, f.commit[0]), "refs/heads/main", CAPS);
 	command(&request, zero(&f), hex(&f, f.commit[0]), "refs/hide/a", NULL);
 	flush(&request);
@@ -185,7 +159,7 @@ static void test_no_memory(void **state)
 	int64_t live = f.memory.live;
 
 	(void)state;
-	set_config("receive.denynonfastforwards=true\nreceive.hiderefs=refs/hide\n");
+	set_config(&f, "demo", "receive.denynonfastforwards=true\nreceive.hiderefs=refs/hide\n");
 	live = f.memory.live;
 	command(&request, hex(&f, f.commit[1]), hex(&f, f.commit[0]), "refs/heads/main", CAPS);
 	flush(&request);

@@ -21,26 +21,6 @@ static struct answer answer;
 
 /* ---- the world ---- */
 
-static struct ph_txn *begin(void)
-{
-	struct ph_snapshot *base;
-	struct ph_txn *txn;
-
-	assert_int_equal(ph_store_snapshot(f.store, "demo", &base), PH_OK);
-	assert_int_equal(ph_store_begin(f.store, base, &txn), PH_OK);
-	ph_snapshot_release(base);
-	return txn;
-}
-
-static void set_config(const char *text)
-{
-	struct ph_txn *txn = begin();
-
-	assert_int_equal(ph_txn_set_setting(txn, "config", text, strlen(text)), PH_OK);
-	assert_int_equal(ph_txn_commit(txn, NULL, NULL), PH_OK);
-	ph_txn_free(txn);
-}
-
 static void again(void)
 {
 	next_request(&request, &answer);
@@ -157,13 +137,14 @@ static void test_capabilities(void **state)
 	         "%s",
 	         rest);
 	expect_caps(text);
-	set_config("receive.advertisepushoptions=true\ntransfer.advertisesid=true\n");
+	set_config(&f, "demo", "receive.advertisepushoptions=true\ntransfer.advertisesid=true\n");
 	snprintf(text, sizeof(text),
 	         "report-status report-status-v2 delete-refs side-band-64k quiet atomic ofs-delta "
 	         "push-options session-id=a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5 %s",
 	         rest);
 	expect_caps(text);
-	set_config("receive.advertiseatomic=false\nrepack.usedeltabaseoffset=false\n"
+	set_config(&f, "demo",
+	           "receive.advertiseatomic=false\nrepack.usedeltabaseoffset=false\n"
 	           "transfer.advertisesid=true\n");
 	/* Without random bytes there is no id. */
 	f.service.random = NULL;
@@ -223,7 +204,7 @@ static void test_options(void **state)
 		teardown(NULL);
 		setup(NULL);
 		f.service.policy = &watcher;
-		set_config("receive.advertisepushoptions=true\n");
+		set_config(&f, "demo", "receive.advertisepushoptions=true\n");
 		ph_test_buf_clear(&seen);
 		options_request();
 		assert_int_equal(push_how(&f, "demo", 0, &how, &request, &answer), PH_OK);
@@ -252,7 +233,7 @@ static void test_options_unasked(void **state)
 	                       "ng refs/heads/a unpacker error\n");
 	again();
 	/* Offered, and not asked for. */
-	set_config("receive.advertisepushoptions=true\n");
+	set_config(&f, "demo", "receive.advertisepushoptions=true\n");
 	command(&request, zero(&f), hex(&f, f.commit[0]), "refs/heads/a", CAPS);
 	send_pack(NULL, 0, "unpack ok\nok refs/heads/a\n");
 }
@@ -283,7 +264,7 @@ static void test_options_hostile(void **state)
 	char large[33];
 
 	(void)state;
-	set_config("receive.advertisepushoptions=true\n");
+	set_config(&f, "demo", "receive.advertisepushoptions=true\n");
 	f.limits.push_options_max = 3;
 	f.limits.push_option_bytes_max = 32;
 	begin_options();
@@ -356,7 +337,7 @@ static void test_shallow_taken(void **state)
 	(void)state;
 	make_cut(&entries[0], &entries[1]);
 	more = add_commit(f.tree[1], entries[1], 1600000180);
-	set_config("receive.shallowupdate=true\n");
+	set_config(&f, "demo", "receive.shallowupdate=true\n");
 	shallow_line(f.commit[1]);
 	shallow_line(entries[0]);
 	shallow_line(entries[0]);
@@ -365,7 +346,7 @@ static void test_shallow_taken(void **state)
 	send_pack(entries, 2, "unpack ok\nok refs/heads/cut\nok refs/heads/whole\n");
 	expect_boundary(entries, 1);
 	/* From now on it is the repository's: nobody has to name it. */
-	set_config("receive.denynonfastforwards=true\n");
+	set_config(&f, "demo", "receive.denynonfastforwards=true\n");
 	command(&request, hex(&f, entries[1]), hex(&f, more), "refs/heads/cut", CAPS);
 	send_pack(&more, 1, "unpack ok\nok refs/heads/cut\n");
 	command(&request, hex(&f, more), hex(&f, entries[1]), "refs/heads/cut", CAPS);
@@ -380,7 +361,7 @@ static void test_shallow_conflicts(void **state)
 
 	(void)state;
 	make_cut(&entries[0], &entries[1]);
-	set_config("receive.shallowupdate=true\n");
+	set_config(&f, "demo", "receive.shallowupdate=true\n");
 	shallow_line(entries[0]);
 	command(&request, hex(&f, f.commit[0]), hex(&f, entries[1]), "refs/heads/main", CAPS);
 	command(&request, zero(&f), hex(&f, f.commit[0]), "refs/heads/whole", NULL);
@@ -396,7 +377,7 @@ static void test_shallow_of_others(void **state)
 	uint32_t next = add_commit(f.tree[0], f.commit[1], 1700000600);
 
 	(void)state;
-	set_config("receive.shallowupdate=true\n");
+	set_config(&f, "demo", "receive.shallowupdate=true\n");
 	shallow_line(f.commit[1]);
 	shallow_line(next);
 	command(&request, hex(&f, f.commit[1]), hex(&f, next), "refs/heads/main", CAPS);
@@ -415,7 +396,7 @@ static void test_shallow_pieces(void **state)
 		teardown(NULL);
 		setup(NULL);
 		make_cut(&entries[0], &entries[1]);
-		set_config("receive.shallowupdate=1\n");
+		set_config(&f, "demo", "receive.shallowupdate=1\n");
 		for (int line = 0; line < 40; line++)
 			shallow_line(line % 2 ? entries[0] : f.commit[0]);
 		command(&request, zero(&f), hex(&f, entries[1]), "refs/heads/cut", CAPS);
@@ -465,7 +446,7 @@ static void test_size(void **state)
 		setup(NULL);
 		snprintf(text, sizeof(text), "receive.maxinputsize=%u\n",
 		         (unsigned)pack.len - !fits - (i < 3 ? 12 : 0));
-		set_config(text);
+		set_config(&f, "demo", text);
 		command(&request, zero(&f), hex(&f, f.commit[0]), "refs/heads/x", CAPS);
 		flush(&request);
 		ph_test_buf_append(&request, pack.data, pack.len);
@@ -491,7 +472,7 @@ static void test_config_meanwhile(void **state)
 	ph_session_run(session, 1, 1, 100000);
 	assert_non_null(ph_session_output_buf(session, PH_STREAM_OUT, &len));
 	assert_true(len > 0);
-	set_config("receive.denydeletes=true\nreceive.advertiseatomic=false\n");
+	set_config(&f, "demo", "receive.denydeletes=true\nreceive.advertiseatomic=false\n");
 	command(&request, hex(&f, f.tag), zero(&f), "refs/tags/v1", CAPS " atomic");
 	command(&request, hex(&f, f.commit[1]), zero(&f), "refs/heads/main", NULL);
 	flush(&request);
@@ -520,12 +501,12 @@ static void test_current(void **state)
 	delete_main(refused);
 	assert_true(says(&answer, "To squelch this message, you can set it to 'refuse'."));
 	again();
-	set_config("receive.denydeletecurrent=refuse\n");
+	set_config(&f, "demo", "receive.denydeletecurrent=refuse\n");
 	delete_main(refused);
 	assert_false(says(&answer, "To squelch"));
 	assert_true(says(&answer, "error: refusing to delete the current branch: refs/heads/main"));
 	again();
-	set_config("receive.denydeletecurrent=warn\n");
+	set_config(&f, "demo", "receive.denydeletecurrent=warn\n");
 	delete_main("unpack ok\nok refs/heads/main\n");
 	assert_true(says(&answer, "warning: deleting the current branch"));
 	assert_string_equal(ref_value(&f, "demo", "HEAD"), "refs/heads/main");
@@ -557,7 +538,7 @@ static void test_hidden_ids(void **state)
 	fine = add_commit(f.tree[0], f.commit[0], 1700001000);
 	entries[0] = names;
 	entries[1] = add_commit(names, f.commit[1], 1700001000);
-	set_config("receive.hiderefs=refs/hide\n");
+	set_config(&f, "demo", "receive.hiderefs=refs/hide\n");
 	/* Its id, a commit on top of it, a tree with it: as of objects that are not here. */
 	command(&request, zero(&f), hex(&f, secret), "refs/heads/a", CAPS);
 	command(&request, zero(&f), hex(&f, on_top), "refs/heads/b", NULL);
@@ -582,7 +563,7 @@ static void test_hidden_ids(void **state)
 	command(&request, zero(&f), hex(&f, entries[1]), "refs/heads/c", CAPS);
 	send_pack(entries, 3, "unpack ok\nok refs/heads/c\n");
 	/* Where nothing is hidden git's rules hold. */
-	set_config("\n");
+	set_config(&f, "demo", "\n");
 	command(&request, zero(&f), hex(&f, on_top), "refs/heads/b", CAPS);
 	send_pack(&on_top, 1, "unpack ok\nok refs/heads/b\n");
 }
@@ -623,7 +604,7 @@ static void test_hidden_bases(void **state)
 
 	(void)state;
 	hide_secret(&tree, &blob);
-	set_config("transfer.hiderefs=refs/hide\n");
+	set_config(&f, "demo", "transfer.hiderefs=refs/hide\n");
 	push_thin(blob, "unpack unresolved deltas\nng refs/heads/thin unpacker error\n");
 	assert_true(says(&answer, "error: unresolved deltas"));
 	again();
@@ -642,7 +623,7 @@ static void test_hidden_deletion(void **state)
 	uint32_t tree, blob, secret = hide_secret(&tree, &blob);
 
 	(void)state;
-	set_config("receive.hiderefs=refs/hide\n");
+	set_config(&f, "demo", "receive.hiderefs=refs/hide\n");
 	for (int i = 0; i < 2; i++) {
 		command(&request, i ? hex(&f, secret) : "7777777777777777777777777777777777777777",
 		        zero(&f), "refs/heads/none", CAPS);

@@ -17,20 +17,6 @@ static struct fixture f;
 static struct ph_test_buf request;
 static struct answer answer;
 
-static void set_config(const char *repo, const char *text)
-{
-	struct ph_snapshot *base;
-	struct ph_txn *txn;
-
-	assert_int_equal(ph_store_snapshot(f.store, repo, &base), PH_OK);
-	assert_int_equal(ph_store_begin(f.store, base, &txn), PH_OK);
-	ph_snapshot_release(base);
-	assert_int_equal(ph_txn_set_setting(txn, "config", text, strlen(text)), PH_OK);
-	assert_int_equal(ph_txn_prepare(txn), PH_OK);
-	assert_int_equal(ph_txn_commit(txn, NULL, NULL), PH_OK);
-	ph_txn_free(txn);
-}
-
 static void again(void)
 {
 	next_request(&request, &answer);
@@ -73,7 +59,7 @@ static void test_refs(void **state)
 	const char *one = hex(&f, f.commit[0]), *two = hex(&f, f.commit[1]);
 
 	(void)state;
-	set_config("demo",
+	set_config(&f, "demo",
 	           "packhorse.protect=refs/heads/main\npackhorse.protect=refs/x/\n"
 	           "packhorse.protect=!refs/x/open\npackhorse.createonly=refs/tags\n"
 	           "packhorse.denydeletes=refs/keep\npackhorse.fastforwardonly=refs/keep\n");
@@ -122,7 +108,7 @@ static void test_alias(void **state)
 	        PH_OK);
 	assert_int_equal(ph_txn_commit(txn, NULL, NULL), PH_OK);
 	ph_txn_free(txn);
-	set_config("demo", "packhorse.protect=refs/heads/main\n");
+	set_config(&f, "demo", "packhorse.protect=refs/heads/main\n");
 	f.service.permission = PH_PERM_WRITE;
 	ask(hex(&f, f.commit[1]), hex(&f, f.commit[0]), "refs/heads/alias", NULL, 0);
 	expect("ng refs/heads/alias protected ref");
@@ -174,12 +160,12 @@ static void test_object_size(void **state)
 	entries[0] = ph_test_pack_add(&f.all, PH_OBJ_BLOB, large, sizeof(large));
 	entries[1] = add_tree(&(struct item){"large", entries[0], false}, 1);
 	entries[2] = add_commit(entries[1], &f.commit[1], 1);
-	set_config("demo", "packhorse.maxobjectsize=2999\n");
+	set_config(&f, "demo", "packhorse.maxobjectsize=2999\n");
 	ask(zero(&f), hex(&f, entries[2]), "refs/heads/x", entries, 3);
 	expect("unpack object too large (packhorse.maxObjectSize)");
 	expect("ng refs/heads/x unpacker error");
 	expect("more than 2999 bytes");
-	set_config("demo", "packhorse.maxobjectsize=3000\n");
+	set_config(&f, "demo", "packhorse.maxobjectsize=3000\n");
 	ask(zero(&f), hex(&f, entries[2]), "refs/heads/x", entries, 3);
 	expect("ok refs/heads/x");
 }
@@ -192,14 +178,14 @@ static void test_repository_size(void **state)
 	(void)state;
 	entries[0] = add_tree(&(struct item){"other", f.blob[0], false}, 1);
 	entries[1] = add_commit(entries[0], &f.commit[1], 1);
-	set_config("demo", "packhorse.maxrepositorysize=100\n");
+	set_config(&f, "demo", "packhorse.maxrepositorysize=100\n");
 	ask(zero(&f), hex(&f, entries[1]), "refs/heads/x", entries, 2);
 	expect("unpack repository is full (packhorse.maxRepositorySize)");
 	ask(zero(&f), hex(&f, f.commit[0]), "refs/heads/x", NULL, 0);
 	expect("ok refs/heads/x");
 	ask(hex(&f, f.commit[0]), zero(&f), "refs/heads/x", NULL, 0);
 	expect("ok refs/heads/x");
-	set_config("demo", "packhorse.maxrepositorysize=100k\n");
+	set_config(&f, "demo", "packhorse.maxrepositorysize=100k\n");
 	ask(zero(&f), hex(&f, entries[1]), "refs/heads/x", entries, 2);
 	expect("ok refs/heads/x");
 }
@@ -226,7 +212,7 @@ static void test_reserve(void **state)
 	f.store->ops = &little;
 	space_left = (1u << 20) - 1;
 	assert_int_equal(ph_store_setting_set(f.store, "config", text, sizeof(text) - 1), PH_OK);
-	set_config("demo", "packhorse.diskreserve=0\n");
+	set_config(&f, "demo", "packhorse.diskreserve=0\n");
 	ask(zero(&f), hex(&f, entries[1]), "refs/heads/x", entries, 2);
 	expect("unpack disk is nearly full (packhorse.diskReserve)");
 	expect("1048575 bytes left and keeps 1048576");
@@ -265,8 +251,9 @@ static void test_paths(void **state)
 {
 	uint32_t docs, tree, deep, main_tree = f.tree[1];
 	(void)state;
-	set_config("demo", "packhorse.allowedpaths=/docs/\npackhorse.allowedpaths=*.md\n"
-	                   "packhorse.deniedpaths=docs/*/key\npackhorse.deniedpaths=!docs/a/key\n");
+	set_config(&f, "demo",
+	           "packhorse.allowedpaths=/docs/\npackhorse.allowedpaths=*.md\n"
+	           "packhorse.deniedpaths=docs/*/key\npackhorse.deniedpaths=!docs/a/key\n");
 	docs = add_tree((struct item[]){{"a", f.blob[0], false}, {"b", f.blob[1], false}}, 2);
 	tree = add_tree((struct item[]){{"docs", docs, true}, {"file", f.blob[1], false}}, 2);
 	judge(tree, &f.commit[1], 1, NULL);
@@ -305,7 +292,7 @@ static void test_merges(void **state)
 	uint32_t old_docs, tree;
 
 	(void)state;
-	set_config("demo", "packhorse.allowedpaths=docs\n");
+	set_config(&f, "demo", "packhorse.allowedpaths=docs\n");
 	old_docs = add_tree((struct item[]){{"a", f.blob[0], false}}, 1);
 	tree = add_tree((struct item[]){{"docs", old_docs, true}, {"file", f.blob[1], false}}, 2);
 	judge(tree, (uint32_t[]){f.commit[1], f.commit[0]}, 2, NULL);
@@ -322,7 +309,7 @@ static void test_tree_bomb(void **state)
 	uint32_t all[100], n = 0, tree, commit;
 
 	(void)state;
-	set_config("demo", "packhorse.deniedpaths=nothing\n");
+	set_config(&f, "demo", "packhorse.deniedpaths=nothing\n");
 	tree = add_tree((struct item[]){{"a", f.blob[0], false}, {"b", f.blob[1], false}}, 2);
 	for (unsigned i = 0; i < 40; i++)
 		tree = add_tree((struct item[]){{"x", tree, true}, {"y", tree, true}}, 2);
@@ -343,8 +330,9 @@ static void test_pieces_and_memory(void **state)
 	bool failed = true;
 
 	(void)state;
-	set_config("demo", "packhorse.allowedpaths=docs\npackhorse.maxobjectsize=1m\n"
-	                   "packhorse.maxrepositorysize=1g\npackhorse.protect=refs/p\n");
+	set_config(&f, "demo",
+	           "packhorse.allowedpaths=docs\npackhorse.maxobjectsize=1m\n"
+	           "packhorse.maxrepositorysize=1g\npackhorse.protect=refs/p\n");
 	docs = add_tree((struct item[]){{"a", f.blob[0], false}}, 1);
 	commit = add_commit(add_tree((struct item[]){{"docs", docs, true}}, 1), &f.commit[1], 1);
 	for (uint32_t i = f.tag + 1; i < f.all.count; i++)
