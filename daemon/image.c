@@ -34,6 +34,9 @@ bool ph__image_device(struct ph_image *image, const char *path, bool create)
 	image->path = path;
 	ph_limits_init(&image->limits);
 	image->options.alloc = ph_alloc_libc();
+#ifdef PH_LIBDEFLATE
+	image->options.crc32 = ph_crc32_libdeflate;
+#endif
 	image->options.limits = &image->limits;
 	image->options.random = ph__random;
 	errno = 0;

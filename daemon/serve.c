@@ -112,6 +112,9 @@ static bool store_open_disk(struct server *server)
 
 	errno = 0;
 	options.alloc = ph_alloc_libc();
+#ifdef PH_LIBDEFLATE
+	options.crc32 = ph_crc32_libdeflate;
+#endif
 	options.limits = &server->limits;
 	options.sync = &ph__sync_uv;
 	options.log = &server->log;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whole zlib streams by libdeflate: the only file that sees it. Decompressors are made before the
+ * Whole zlib streams and CRCs by libdeflate: the only file that sees it. Decompressors are made before the
  * work begins, one for each thread of it, since what they are made of comes from an allocator that
  * the process shares.
  */
@@ -31,6 +31,12 @@ static enum ph_status run(void *state, const uint8_t *in, size_t len, size_t *us
 	        libdeflate_zlib_decompress_ex(state, in, len, out, size, used, NULL);
 
 	return result == LIBDEFLATE_SUCCESS ? PH_OK : PH_ERR_ZLIB;
+}
+
+uint32_t ph_crc32_libdeflate(uint32_t crc, const void *data, size_t len)
+{
+	/* Without data it would answer with the start value of a new sum. */
+	return len ? libdeflate_crc32(crc, data, len) : crc;
 }
 
 const struct ph_unpack *ph_unpack_libdeflate(void)

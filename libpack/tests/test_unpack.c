@@ -11,6 +11,7 @@
 #include "support.h"
 
 #include "../unpack_int.h"
+#include <packhorse/hash.h>
 #include <packhorse/inflate.h>
 
 #include <stdlib.h>
@@ -111,11 +112,34 @@ static void test_plain(void **state)
 	ph_test_buf_release(&stream);
 }
 
+/* In one piece and in two, at every start: vectors begin at aligned bytes. */
+static void test_same_crc(void **state)
+{
+	static uint8_t data[3000];
+	struct ph_test_rng rng;
+
+	(void)state;
+	ph_test_rng_init(&rng, 12);
+	ph_test_rng_text(&rng, data, sizeof(data));
+	assert_int_equal(ph_crc32_libdeflate(7, NULL, 0), ph_crc32(7, NULL, 0));
+	for (size_t at = 0; at < 64; at++) {
+		for (size_t len = 0; at + len <= sizeof(data); len += 1 + len / 5) {
+			uint32_t crc = ph_crc32(0, data + at, len);
+
+			assert_int_equal(ph_crc32_libdeflate(0, data + at, len), crc);
+			crc = ph_crc32(crc, data, 100);
+			assert_int_equal(
+			        ph_crc32_libdeflate(ph_crc32(0, data + at, len), data, 100), crc);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_same_verdict),
 	        cmocka_unit_test(test_plain),
+	        cmocka_unit_test(test_same_crc),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -838,6 +838,7 @@ struct ph__disk {
 	const struct ph_limits *limits; /* ours, below */
 	const struct ph_sync *sync;
 	const struct ph_log *log;
+	uint32_t (*crc32)(uint32_t crc, const void *data, size_t len);
 	struct ph_limits limits_copy;
 	struct ph__io io;
 	struct ph__map map;

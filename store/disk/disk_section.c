@@ -190,7 +190,7 @@ static enum ph_status verify(struct ph__section *section, uint64_t chunk, const 
 {
 	uint32_t crc;
 	enum ph_status status = crc_of(section, chunk, &crc);
-	if (status == PH_OK && ph_crc32(0, data, len) != crc)
+	if (status == PH_OK && section->disk->crc32(0, data, len) != crc)
 		status = PH_ERR_CORRUPT;
 	return status;
 }

@@ -35,7 +35,7 @@ static enum ph_status add_crc(struct ph__section *section, const uint8_t *data, 
 		section->crcs = crcs;
 		section->crc_room = room;
 	}
-	section->crcs[section->crc_count++] = ph_crc32(0, data, len);
+	section->crcs[section->crc_count++] = section->disk->crc32(0, data, len);
 	return PH_OK;
 }
 

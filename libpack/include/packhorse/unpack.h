@@ -33,6 +33,9 @@ struct ph_unpack {
  */
 PH_API const struct ph_unpack *ph_unpack_libdeflate(void);
 
+/* The same as ph_crc32, for an owner to give to whoever takes one (store_disk.h). */
+PH_API uint32_t ph_crc32_libdeflate(uint32_t crc, const void *data, size_t len);
+
 #ifdef __cplusplus
 }
 #endif

@@ -20,6 +20,8 @@ struct ph_store_disk_options {
 	const struct ph_sync *sync; /* NULL when one thread uses the store */
 	const struct ph_log *log;   /* may be NULL */
 	uint64_t cache_bytes;       /* bounded cache of blocks read; 0 for the default, 16 MiB */
+	/* Everything read and written is checked by it: a faster ph_crc32. NULL: that. */
+	uint32_t (*crc32)(uint32_t crc, const void *data, size_t len);
 	void *user;
 	/* Random bytes for the store's id; may be NULL when only opening. */
 	enum ph_status (*random)(void *user, void *buf, size_t len);
