@@ -37,7 +37,7 @@ const char *ph__admission_never(const struct ph__admission *admission, uint64_t 
 
 /* What every session of a transfer takes: itself and its buffers. */
 #define PH_ADMISSION_SESSION_BYTES                                                                 \
-	(PH_SESSION_IN_BYTES + PH_SESSION_OUT_BYTES + PH_SESSION_ERR_BYTES + 32u * 1024)
+	(PH_SESSION_IN_BYTES + 2 * PH_SESSION_OUT_BYTES + PH_SESSION_ERR_BYTES + 32u * 1024)
 /*
  * What stands around a session: a snapshot and a transaction of its store with three open sections
  * of 64 KiB, and what the connection below holds of the transfer.

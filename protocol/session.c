@@ -66,6 +66,7 @@ enum ph_status ph__session_init(struct ph_session *session, const struct ph_sess
 	session->in.size = PH_SESSION_IN_BYTES;
 	session->out[PH_STREAM_OUT].size = PH_SESSION_OUT_BYTES;
 	session->out[PH_STREAM_ERR].size = PH_SESSION_ERR_BYTES;
+	session->away.size = PH_SESSION_OUT_BYTES;
 	session->last = PH_STEP_AGAIN;
 	session->deadline_ms = PH_NO_DEADLINE;
 	atomic_init(&session->woken, false);
@@ -79,6 +80,7 @@ void ph__session_release(struct ph_session *session)
 	ph_mem_free(alloc, session->in.data);
 	ph_mem_free(alloc, session->out[PH_STREAM_OUT].data);
 	ph_mem_free(alloc, session->out[PH_STREAM_ERR].data);
+	ph_mem_free(alloc, session->away.data);
 	ph_mem_free(alloc, session);
 }
 
@@ -96,6 +98,8 @@ void ph__session_slim(struct ph_session *session)
 	buffer_slim(session, &session->in);
 	buffer_slim(session, &session->out[PH_STREAM_OUT]);
 	buffer_slim(session, &session->out[PH_STREAM_ERR]);
+	if (!session->detached)
+		buffer_slim(session, &session->away);
 }
 
 void ph__session_wake(void *arg)
@@ -202,7 +206,8 @@ void ph__session_error_line(struct ph_session *session, const char *format, ...)
 static bool output_left(const struct ph_session *session)
 {
 	return !buffer_empty(&session->out[PH_STREAM_OUT]) ||
-	       !buffer_empty(&session->out[PH_STREAM_ERR]);
+	       !buffer_empty(&session->out[PH_STREAM_ERR]) ||
+	       (session->detached && !buffer_empty(&session->away));
 }
 
 /* What the last step waited for has come. */
@@ -214,7 +219,7 @@ static bool can_go_on(const struct ph_session *session)
 	case PH_STEP_INPUT:
 		return session->fed;
 	case PH_STEP_OUTPUT:
-		return session->taken;
+		return atomic_load(&session->taken);
 	case PH_STEP_WAIT:
 		return atomic_load(&session->woken);
 	case PH_STEP_DONE:
@@ -264,25 +269,67 @@ void ph_session_input_eof(struct ph_session *session)
 	session->eof = true;
 }
 
+/* Where the owner takes a stream's output from. */
+static const struct ph__buffer *shown(const struct ph_session *session, enum ph_stream stream)
+{
+	return session->detached && stream == PH_STREAM_OUT ? &session->away
+	                                                    : &session->out[stream];
+}
+
 const uint8_t *ph_session_output_buf(const struct ph_session *session, enum ph_stream stream,
                                      size_t *len)
 {
-	const struct ph__buffer *buffer = &session->out[stream];
+	const struct ph__buffer *buffer = shown(session, stream);
 
-	*len = buffer->end - buffer->start;
+	*len = buffer == &session->away && atomic_load(&session->expired)
+	               ? 0
+	               : buffer->end - buffer->start;
 	return *len ? buffer->data + buffer->start : NULL;
 }
 
 void ph_session_output_ack(struct ph_session *session, enum ph_stream stream, size_t len)
 {
-	struct ph__buffer *buffer = &session->out[stream];
+	bool away = session->detached && stream == PH_STREAM_OUT;
+	struct ph__buffer *buffer = away ? &session->away : &session->out[stream];
 
 	assert(len <= buffer->end - buffer->start);
 	buffer->start += len;
 	if (len)
-		session->taken = true;
-	if (session->lean)
+		atomic_store(&session->taken, true);
+	if (!away && session->lean)
 		buffer_slim(session, buffer);
+}
+
+bool ph_session_output_detach(struct ph_session *session)
+{
+	struct ph__buffer *out = &session->out[PH_STREAM_OUT], *away = &session->away;
+	struct ph__buffer full = *out;
+
+	if (session->detached || buffer_empty(out))
+		return false;
+	/* Who sends much seldom reads: most of the other buffer comes from there. */
+	buffer_slim(session, &session->in);
+	if (!away->data)
+		away->data = ph_mem_alloc(session->service.alloc, away->size);
+	if (!away->data)
+		return false;
+	away->start = away->end = 0;
+	/* What is being written goes on in the other buffer. */
+	memcpy(away->data, out->data + out->end, out->held);
+	away->held = out->held;
+	full.held = 0;
+	*out = *away;
+	*away = full;
+	session->detached = true;
+	atomic_store(&session->taken, true);
+	return true;
+}
+
+bool ph_session_output_attach(struct ph_session *session)
+{
+	if (buffer_empty(&session->away) || atomic_load(&session->expired))
+		session->detached = false;
+	return !session->detached;
 }
 
 /* Whether the peer's doing nothing counts against the idle limit. */
@@ -323,6 +370,7 @@ static void end(struct ph_session *session, const char *why)
 static void end_idle(struct ph_session *session)
 {
 	end(session, "idle for too long, ended");
+	atomic_store(&session->expired, true);
 	for (int i = 0; i < 2; i++)
 		session->out[i].start = session->out[i].end = session->out[i].held = 0;
 }
@@ -348,9 +396,9 @@ void ph_session_run(struct ph_session *session, uint64_t now_ms, uint64_t wall_s
 {
 	session->now_ms = now_ms;
 	session->wall_s = wall_s;
-	if (session->fed || session->taken || !idles(session))
+	if (atomic_exchange(&session->taken, false) || session->fed || !idles(session))
 		session->moved_at_ms = now_ms;
-	session->fed = session->taken = false;
+	session->fed = false;
 	atomic_store(&session->woken, false);
 	if (now_ms >= idle_deadline(session)) {
 		end_idle(session);

@@ -13,7 +13,7 @@
 /* Buffers, each allocated when it is first needed: input holds one largest packet and more; output
  * some of them. */
 #define PH_SESSION_IN_BYTES (128u * 1024)
-#define PH_SESSION_OUT_BYTES (256u * 1024)
+#define PH_SESSION_OUT_BYTES (192u * 1024)
 #define PH_SESSION_ERR_BYTES (4u * 1024)
 
 /* What a step needs before the next one makes sense. */
@@ -42,13 +42,17 @@ struct ph_session {
 	const struct ph_session_ops *ops;
 	struct ph_service service; /* a copy; what it points to belongs to the owner */
 	struct ph__buffer in, out[2];
+	struct ph__buffer away; /* output that was detached: the owner's, also during a run */
+	bool detached;
 	enum ph_step last; /* of the last step; PH_STEP_AGAIN at first */
 	bool eof;          /* no input follows what is buffered */
 	atomic_bool woken; /* wake was called since the last run */
 	bool busy;         /* a commit is pending */
 	bool nomem;        /* a buffer could not be had: run ends the session */
 	bool fed;          /* input or its end came since the last run */
-	bool taken;        /* output was taken since the last run */
+	atomic_bool taken; /* output was taken since the last run */
+	atomic_bool
+	        expired;   /* nothing was taken for too long: what is detached is not sent either */
 	bool lean;         /* it waits its turn: buffers go as soon as they are empty */
 	uint8_t line_band; /* out_int.h puts lines on this band; 0: on none */
 	int exit_status;

@@ -19,6 +19,8 @@
 
 /* Units of one run on the connection's own thread: a few milliseconds. */
 #define RUN_BUDGET 512u
+/* Less output than this is sent before the next run, not during it. */
+#define DETACH_BYTES_MIN (32u * 1024)
 /* Runs and moves before others get their turn. */
 #define PUMP_ROUNDS 4u
 /* The largest piece given to libssh at once; it makes packets of it. Twice this is what can pile
@@ -271,6 +273,7 @@ static void run(struct ph__channel *channel)
 
 	atomic_store(&channel->woken, false);
 	if (options->run_session) {
+		channel->away &= !(ph_session_state(channel->session) & PH_DONE);
 		channel->out = true;
 		options->run_session(options->owner, connection, channel, channel->session);
 	} else {
@@ -320,11 +323,31 @@ static void finish(struct ph__channel *channel)
 	(void)let_go(channel);
 }
 
+/*
+ * Before a run on another thread: what the session has made so far is sent meanwhile. Little is not
+ * worth another buffer, and what an ended session has left goes the usual way, with its time limit.
+ */
+static void detach(struct ph__channel *channel)
+{
+	size_t len;
+
+	channel->away = !ph_session_output_attach(channel->session);
+	(void)ph_session_output_buf(channel->session, PH_STREAM_OUT, &len);
+	if (!channel->away && len >= DETACH_BYTES_MIN && options_of(channel)->run_session &&
+	    !(ph_session_state(channel->session) & (PH_DONE | PH_WAITING)))
+		channel->away = ph_session_output_detach(channel->session);
+}
+
 /* One turn of a channel with a session; true when something was done. */
 static bool turn(struct ph__channel *channel)
 {
 	bool progress = feed(channel);
 	progress |= send_stream(channel, PH_STREAM_ERR);
+	detach(channel);
+	if (channel->away && wants_run(channel) && !channel->peer_closed) {
+		run(channel);
+		return true;
+	}
 	progress |= send_stream(channel, PH_STREAM_OUT);
 	if (channel->peer_closed)
 		return true;
@@ -358,6 +381,9 @@ bool ph__channel_pump(struct ph__channel *channel)
 			return progress;
 		progress = true;
 	}
+	if (channel->out && channel->away && channel->phase == PH__CHANNEL_RUNNING &&
+	    !channel->peer_closed && !channel->connection->failure)
+		progress |= send_stream(channel, PH_STREAM_OUT);
 	if (channel->phase == PH__CHANNEL_ENDED && channel->session)
 		(void)let_go(channel);
 	return progress;

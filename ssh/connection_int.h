@@ -66,6 +66,7 @@ struct ph__channel {
 	enum ph__channel_phase phase;
 	struct ph_session *session;
 	bool out;            /* the session is at run_session: hands off */
+	bool away;           /* but for the output that was detached before */
 	atomic_bool woken;   /* set by any thread */
 	bool backlog;        /* libssh holds input that the session had no room for */
 	bool eof, eof_given; /* from the peer; told to the session */

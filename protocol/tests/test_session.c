@@ -16,6 +16,7 @@ struct toy {
 	unsigned steps;
 	size_t sent;
 	bool *freed;
+	size_t made; /* by packets */
 };
 
 static enum ph_step toy_step(struct ph_session *session, uint32_t *budget)
@@ -288,6 +289,108 @@ static void test_idle_output(void **state)
 	ph_session_free(session);
 }
 
+#define STREAM_BYTES (3u << 20)
+
+/* The bytes of a stream, in packets that are held for a step before they are seen. */
+static enum ph_step packets(struct toy *toy, uint32_t *budget)
+{
+	struct ph_session *session = &toy->session;
+	size_t room, held = session->out[PH_STREAM_OUT].held;
+	uint8_t *out = ph__session_put_buf(session, PH_STREAM_OUT, &room);
+
+	ph_budget_spend(budget, 1);
+	for (size_t i = 0; i < held; i++)
+		assert_int_equal(out[i], (uint8_t)((toy->made + i) * 31 >> 3));
+	if (held) {
+		ph__session_put_done(session, PH_STREAM_OUT, held);
+		toy->made += held;
+		return toy->made < STREAM_BYTES ? PH_STEP_AGAIN : PH_STEP_DONE;
+	}
+	held = 1 + (size_t)toy->steps * 7919 % 20000;
+	if (held > STREAM_BYTES - toy->made)
+		held = STREAM_BYTES - toy->made;
+	if (room < held)
+		return PH_STEP_OUTPUT;
+	for (size_t i = 0; i < held; i++)
+		out[i] = (uint8_t)((toy->made + i) * 31 >> 3);
+	ph__session_hold(session, PH_STREAM_OUT, held);
+	return PH_STEP_AGAIN;
+}
+
+/* Takes a random part of what is shown, which must go on where the last one ended. */
+static size_t take_some(struct ph_session *session, size_t at, uint32_t random)
+{
+	size_t len;
+	const uint8_t *out = ph_session_output_buf(session, PH_STREAM_OUT, &len);
+
+	if (random & 1)
+		len = len ? 1 + random % len : 0;
+	for (size_t i = 0; i < len; i++)
+		assert_int_equal(out[i], (uint8_t)((at + i) * 31 >> 3));
+	ph_session_output_ack(session, PH_STREAM_OUT, len);
+	return len;
+}
+
+/* Output that is sent while the session runs: all of it, in order, whatever is taken when. */
+static void test_detached(void **state)
+{
+	struct toy *toy = toy_new(packets);
+	struct ph_session *session = &toy->session;
+	size_t taken = 0;
+	uint32_t random = 1;
+	unsigned detached = 0;
+
+	(void)state;
+	ph_session_run(session, 0, 0, 1);
+	ph_session_run(session, 0, 0, 2);
+	/* Without memory it is as if nobody had asked. */
+	allocs_left = 0;
+	assert_false(ph_session_output_detach(session));
+	allocs_left = 100;
+	while (taken < STREAM_BYTES) {
+		random = random * 1664525 + 1013904223;
+		if (ph_session_output_attach(session) && random >> 9 & 1 &&
+		    ph_session_output_detach(session)) {
+			detached++;
+			assert_false(ph_session_output_attach(session));
+		}
+		taken += take_some(session, taken, random >> 5);
+		if (ph_session_state(session) & PH_WANT_RUN)
+			ph_session_run(session, 0, 0, 1 + random % 40);
+		taken += take_some(session, taken, random >> 11);
+		assert_int_equal(!!(ph_session_state(session) & PH_HAVE_OUTPUT), taken < toy->made);
+	}
+	assert_true(ph_session_output_attach(session));
+	assert_int_equal(ph_session_state(session), PH_DONE);
+	assert_true(detached > 5);
+	ph_session_free(session);
+}
+
+/* A client that stops reading then costs two buffers, and ends at the same limit. */
+static void test_detached_idle(void **state)
+{
+	struct toy *toy = toy_new(fill);
+	struct ph_session *session = &toy->session;
+	size_t len;
+
+	(void)state;
+	ph_session_run(session, 0, 0, 10);
+	assert_true(ph_session_output_detach(session));
+	assert_false(ph_session_output_detach(session));
+	ph_session_run(session, 0, 0, 10);
+	assert_int_equal(ph_session_state(session), PH_WANT_INPUT | PH_HAVE_OUTPUT);
+	ph_session_output_ack(session, PH_STREAM_OUT, 1);
+	ph_session_run(session, 900, 0, 10);
+	assert_int_equal(ph_session_deadline(session), 1900);
+	ph_session_run(session, 1900, 0, 10);
+	ph_session_output_buf(session, PH_STREAM_OUT, &len);
+	assert_int_equal(len, 0);
+	assert_true(ph_session_output_attach(session));
+	assert_int_equal(ph_session_state(session), PH_DONE);
+	assert_int_equal(ph_session_exit_status(session), 128);
+	ph_session_free(session);
+}
+
 static enum ph_step say_and_end(struct toy *toy, uint32_t *budget)
 {
 	(void)budget;
@@ -391,6 +494,8 @@ int main(void)
 	        cmocka_unit_test(test_waiting),
 	        cmocka_unit_test(test_idle_input),
 	        cmocka_unit_test(test_idle_output),
+	        cmocka_unit_test(test_detached),
+	        cmocka_unit_test(test_detached_idle),
 	        cmocka_unit_test(test_error_line_and_untaken_end),
 	        cmocka_unit_test(test_no_memory_for_buffers),
 	        cmocka_unit_test(test_packets),

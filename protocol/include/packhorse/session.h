@@ -57,6 +57,16 @@ PH_API void ph_session_input_eof(struct ph_session *session);
 PH_API const uint8_t *ph_session_output_buf(const struct ph_session *session, enum ph_stream stream,
                                             size_t *len);
 PH_API void ph_session_output_ack(struct ph_session *session, enum ph_stream stream, size_t len);
+/*
+ * For an owner that sends on one thread while the session runs on another. detach takes what is
+ * in the buffer of PH_STREAM_OUT away, with the buffer, and gives the session an empty one; false
+ * when there is nothing or no memory. From then on output_buf and output_ack of this stream are
+ * about what was taken away, and may be called during a run, unless that began when the session
+ * was DONE. attach, when no run is under way, ends this once all of it was taken; until then it
+ * answers false, and what came since waits behind.
+ */
+PH_API bool ph_session_output_detach(struct ph_session *session);
+PH_API bool ph_session_output_attach(struct ph_session *session);
 
 /*
  * Works. now_ms is any monotonic clock; wall_s seconds since 1970 (0 when unknown), for the log of
