@@ -68,6 +68,7 @@ DIFFERENCES = {
     "strange names": "no branch is called HEAD here, and no name's part begins with a dash",
     "boundary": "git refuses a commit that the client calls its boundary, though here are its parents, too; under "
                 "receive.shallowUpdate it forgets those parents",
+    "git dies": "of a shallow push whose pack lacks a commit; we refuse the refs that need it",
     "file and folder": "git before 2.50 does command after command, so that one command of a push can make room for "
                        "another's name; we, and git since, judge all of them by what was there",
 }
@@ -377,6 +378,7 @@ class Round:
         refs = self.git.refs(), self.ours.refs()
         if refs[0] != refs[1] and meant:
             self.kept |= push.sent
+            self.repo.shallow |= set(push.shallow)  # what ours may be cut off at now
             raise Meant()
         if refs[0] != refs[1]:
             both = set(refs[0].items()) ^ set(refs[1].items())
@@ -405,6 +407,9 @@ class Round:
         """Whether they differ so that the repositories may, too."""
         if ours.garbage or git.garbage:
             raise Found("garbage", "git %r, ours %r" % (git.garbage[:80], ours.garbage[:80]))
+        if git.code == 128 and "incomplete" in push.kind and push.shallow and "unable to parse commit" in git.err:
+            self.use("git dies")
+            return True
         if git.code != ours.code:
             raise Found("status: git %d, ours %d" % (git.code, ours.code), "git: %s\nours: %s" % (
                 git.err[-300:], ours.err[-300:]))
