@@ -341,8 +341,10 @@ static bool run_upkeep(void)
 /* What was not committed has not been; a commit under way comes first. */
 static void stop_upkeep(void)
 {
-	while (upkeep && ph_session_busy(upkeep))
+	while (upkeep && ph_session_busy(upkeep)) {
+		(void)ph__disk_commit(false);
 		(void)run_upkeep();
+	}
 	ph_session_free(upkeep);
 	upkeep = NULL;
 	upkeep_at_ms = PH_NO_DEADLINE;
@@ -462,6 +464,8 @@ static void loop(void)
 		busy |= accept_all();
 		busy |= step_all();
 		busy |= run_sessions();
+		/* After every session that could run, so that those that commit share flushes. */
+		busy |= ph__disk_commit(quick.first != NULL);
 		if ((end_asked || ph__plat_power_off()) && drain_until_ms == 0)
 			begin_drain();
 		else if (!busy && (drain_until_ms != 0 || !run_upkeep()))

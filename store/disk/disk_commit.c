@@ -10,6 +10,9 @@
  * are two, used in turn, so that those who are done do not wait for the next batch. A leader whose
  * own commit is done leaves the rest to one who waits at the gate; when there is none it makes some
  * more batches, and then wakes one of the others, which finds no leader when it asks again.
+ *
+ * In one thread nobody would queue up meanwhile. There the owner of the loop leads, when it has run
+ * every session that could run: a deferred store.
  */
 #include "disk_int.h"
 
@@ -343,7 +346,7 @@ static bool goes_on(struct ph__disk *disk, const struct ph__request *own, uint32
 {
 	if (!disk->queue)
 		return false;
-	if (own->phase != PH__REQUEST_DONE)
+	if (own && own->phase != PH__REQUEST_DONE)
 		return true;
 	return !somebody_blocks(disk) && (batches < LEADER_BATCHES || !find_heir(disk));
 }
@@ -363,7 +366,7 @@ static void next_gate(struct ph__disk *disk, bool first)
 	ph__unlock(disk->sync, disk->lock);
 }
 
-/* Makes batches while there is something to do. Whoever calls has set leading. */
+/* Makes batches while there is something to do. Whoever calls has set leading; own may be NULL. */
 static void lead(struct ph__disk *disk, const struct ph__request *own)
 {
 	ph_wake wake = NULL;
@@ -412,7 +415,7 @@ enum ph_status ph__commit(struct ph__disk *disk, struct ph__request *request, ph
 	if (request->phase == PH__REQUEST_IDLE)
 		enqueue(disk, request);
 	while (request->phase != PH__REQUEST_DONE) {
-		if (!disk->leading) {
+		if (!disk->leading && !(disk->deferred && wake)) {
 			disk->leading = true;
 			/* It will see for itself, so nobody is to wake it. */
 			request->wake = NULL;
@@ -432,6 +435,28 @@ enum ph_status ph__commit(struct ph__disk *disk, struct ph__request *request, ph
 	enum ph_status status = request->result;
 	ph__unlock(disk->sync, disk->lock);
 	return status;
+}
+
+bool ph_store_disk_commit(struct ph_store *store)
+{
+	struct ph__disk *disk = ph__disk_of(store);
+	ph__lock(disk->sync, disk->lock);
+	bool any = disk->queue && !disk->leading;
+	if (any)
+		disk->leading = true;
+	ph__unlock(disk->sync, disk->lock);
+	if (any)
+		lead(disk, NULL);
+	return any;
+}
+
+bool ph_store_disk_waits(struct ph_store *store)
+{
+	struct ph__disk *disk = ph__disk_of(store);
+	ph__lock(disk->sync, disk->lock);
+	bool waits = disk->queue != NULL;
+	ph__unlock(disk->sync, disk->lock);
+	return waits;
 }
 
 static bool unqueue(struct ph__disk *disk, struct ph__request *request)

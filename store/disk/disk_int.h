@@ -850,6 +850,7 @@ struct ph__disk {
 	_Atomic uint64_t durable;
 	_Atomic uint64_t sections; /* numbers given */
 	bool read_only;
+	bool deferred; /* commits that may wait are led by the owner alone */
 	/* Under lock. */
 	struct ph__request *queue, *queue_last;
 	bool leading;  /* somebody makes batches, or is about to */

@@ -91,6 +91,7 @@ static enum ph_status disk_new(struct ph__disk **out, struct ph_device *device,
 	disk->alloc = options->alloc;
 	disk->sync = options->sync;
 	disk->log = options->log;
+	disk->deferred = options->deferred;
 	disk->limits_copy = *options->limits;
 	disk->limits = &disk->limits_copy;
 	atomic_init(&disk->durable, 0);

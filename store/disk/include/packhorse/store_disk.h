@@ -20,6 +20,9 @@ struct ph_store_disk_options {
 	const struct ph_sync *sync; /* NULL when one thread uses the store */
 	const struct ph_log *log;   /* may be NULL */
 	uint64_t cache_bytes;       /* bounded cache of blocks read; 0 for the default, 16 MiB */
+	/* Commits that may wait do so until ph_store_disk_commit. For a loop of one thread, where
+	 * they would come one after the other, each with flushes of its own. */
+	bool deferred;
 	void *user;
 	/* Random bytes for the store's id; may be NULL when only opening. */
 	enum ph_status (*random)(void *user, void *buf, size_t len);
@@ -40,6 +43,15 @@ ph_store_disk_format(struct ph_device *device, const struct ph_store_disk_option
 PH_MUST_CHECK PH_API enum ph_status ph_store_disk_open(struct ph_store **out,
                                                        struct ph_device *device,
                                                        const struct ph_store_disk_options *options);
+
+/*
+ * Makes all commits that wait, with flushes that they share, and wakes their callers; false when
+ * there were none. For a store that is deferred: to be called when all that could run has run, or
+ * when those that wait have waited long enough.
+ */
+PH_API bool ph_store_disk_commit(struct ph_store *store);
+/* Whether there are commits that wait. */
+PH_API bool ph_store_disk_waits(struct ph_store *store);
 
 /* What a store is, by its newest epoch. */
 struct ph_store_disk_info {
