@@ -8,13 +8,24 @@
 #include <stdio.h>
 #include <string.h>
 
+void ph__image_busy(const char *path, char *text, size_t room)
+{
+	char holder[PH_DEVICE_HOLDER_BYTES];
+	bool found = ph_device_posix_holder(path, holder);
+
+	snprintf(text, room, "%s has it open; stop it first",
+	         found ? holder : "another server or tool");
+}
+
 void ph__image_failed(const char *path, const char *what, enum ph_status status)
 {
 	const char *why = ph_status_text(status);
+	char busy[PH_IMAGE_BUSY_BYTES];
 
-	if (status == PH_ERR_BUSY)
-		why = "a server or another tool has it open; stop it first";
-	else if (status == PH_ERR_INVALID)
+	if (status == PH_ERR_BUSY) {
+		ph__image_busy(path, busy, sizeof(busy));
+		why = busy;
+	} else if (status == PH_ERR_INVALID)
 		why = "it is not a store of packhorse";
 	else if (status == PH_ERR_UNSUPPORTED)
 		why = "its format is newer than this program; use a newer packhorse";

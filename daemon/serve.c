@@ -4,6 +4,7 @@
  * order: stop accepting, let sessions end for a while, close the store.
  */
 #include "daemon_int.h"
+#include "tools_int.h"
 #include <packhorse/device_posix.h>
 #include <errno.h>
 #include <malloc.h>
@@ -90,10 +91,12 @@ static bool memory_start(struct server *server)
 static bool store_failed(const char *path, enum ph_status status)
 {
 	const char *what = ph_status_text(status);
+	char busy[PH_IMAGE_BUSY_BYTES];
 
-	if (status == PH_ERR_BUSY)
-		what = "another server has it open";
-	else if (status == PH_ERR_INVALID)
+	if (status == PH_ERR_BUSY) {
+		ph__image_busy(path, busy, sizeof busy);
+		what = busy;
+	} else if (status == PH_ERR_INVALID)
 		what = "it is neither empty nor a store of packhorse; choose another --store";
 	else if (status == PH_ERR_UNSUPPORTED)
 		what = "its format is newer than this program; use a newer packhorse";

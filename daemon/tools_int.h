@@ -25,6 +25,9 @@ bool ph__image_device(struct ph_image *image, const char *path, bool create);
 /* Opens the store in it. Nothing is written. False: said why. */
 bool ph__image_open(struct ph_image *image, const char *path);
 void ph__image_close(struct ph_image *image);
+/* Why it cannot be opened when PH_ERR_BUSY is: who has it open. */
+#define PH_IMAGE_BUSY_BYTES 256u
+void ph__image_busy(const char *path, char *text, size_t room);
 /* One line on stderr: what could not be done, and why. */
 void ph__image_failed(const char *path, const char *what, enum ph_status status);
 

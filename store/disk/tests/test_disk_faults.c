@@ -402,6 +402,7 @@ static void test_file(void **state)
 	struct ph_device *device, *second;
 	struct stat info;
 	uint8_t data[4096];
+	char holder[PH_DEVICE_HOLDER_BYTES], self[40];
 	(void)state;
 	assert_status(ph_device_posix_open(&device, ph_alloc_libc(), path, false),
 	              PH_ERR_NOT_FOUND);
@@ -413,7 +414,12 @@ static void test_file(void **state)
 	assert_int_equal(stat(path, &info), 0);
 	assert_int_equal(info.st_mode & 0777, 0600);
 	assert_int_equal(device->bytes, 0);
+	assert_false(ph_device_posix_holder("/dev/null", holder));
 	assert_status(ph_device_posix_open(&second, ph_alloc_libc(), path, false), PH_ERR_BUSY);
+	snprintf(self, sizeof(self), "process %ld (", (long)getpid());
+	/* Where it can be found out, it is right. */
+	if (ph_device_posix_holder(path, holder))
+		assert_memory_equal(holder, self, strlen(self));
 	assert_status(device->ops->grow(device, 1 << 20), PH_OK);
 	assert_int_equal(device->bytes, 1 << 20);
 	memset(data, 7, sizeof(data));
