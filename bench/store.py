@@ -9,8 +9,8 @@ simulated device that counts what is written to it.
   day     a generated day: 6 repositories (two large, with 2,000 files; four small) are pushed whole in the
           morning, and then changed by 400 pushes between 8 and 20 o'clock, in bursts: mostly one to three commits
           of one to five files, every tenth push a branch of 5 to 40 commits, every fortieth a new file of 200 to
-          1,000 KB that does not compress; every fourth push is of a topic branch, and a topic branch goes when it
-          is merged. Maintenance runs as in the daemon, by its queue, on the day's clock. Packs are git's own, thin,
+          1,000 KB that does not compress; every fourth push is of a topic branch, which goes when it is merged, and
+          every twentieth is of one that was made anew on the newest main. Maintenance runs as in the daemon, by its queue, on the day's clock. Packs are git's own, thin,
           as git push sends them. "written" is all that reaches the device, superblocks and map too.
   push    of these pushes: flushes, and blocks written beyond the pack's own bytes.
   churn   a repository of about 20 MB; 50 rounds push a branch of 1 MB that does not compress and delete it after
@@ -63,13 +63,15 @@ class Repo:
             changed[name] = self.files[name] = b"".join(lines)
         return changed
 
-    def commit(self, ref, files, parent=None):
+    def commit(self, ref, files, parent=None, merge=None):
         self.serial += 1
         stream = [b"commit %s\nmark :1\ncommitter A <a@example.com> %d +0000\ndata 9\na change\n\n" %
                   (ref.encode(), 1700000000 + self.serial)]
         parent = parent or self.tips.get(ref)
         if parent:
             stream.append(b"from %s\n" % parent.encode())
+        if merge:
+            stream.append(b"merge %s\n" % merge.encode())
         for name, data in files.items():
             stream.append(b"M 100644 inline %s\ndata %d\n%s\n" % (name.encode(), len(data), data))
         stream.append(b"get-mark :1\n")
@@ -143,9 +145,11 @@ def group(args, folder):
 
 def burst(rng, repo, folder, at, number):
     """One push of the day, and now and then the end of a topic branch."""
-    topic = number % 4 == 3
-    ref = "refs/heads/topic%d" % number if topic else "refs/heads/main"
-    if topic:
+    ref = "refs/heads/topic%d" % number if number % 4 == 3 else "refs/heads/main"
+    topics = sorted(name for name in repo.tips if name.startswith("refs/heads/topic"))
+    if number % 20 == 13 and topics:
+        ref = topics[-1]
+    if ref != "refs/heads/main":
         repo.tips[ref] = repo.tips["refs/heads/main"]
     commits = rng.randint(5, 40) if number % 10 == 9 else rng.randint(1, 3)
     for _ in range(commits):
@@ -158,9 +162,8 @@ def burst(rng, repo, folder, at, number):
     lines = [(at, repo.push(ref, folder))]
     topics = sorted(name for name in repo.tips if name.startswith("refs/heads/topic"))
     if topics and number % 5 == 4:
-        # It is merged: main goes on from it, and it goes.
         merged = topics[0]
-        repo.commit("refs/heads/main", repo.change(1), parent=repo.tips[merged])
+        repo.commit("refs/heads/main", repo.change(1), merge=repo.tips[merged])
         lines.append((at + 3000, repo.push("refs/heads/main", folder)))
         lines.append((at + 5000, repo.delete(merged, folder)))
     return lines

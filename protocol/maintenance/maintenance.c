@@ -64,6 +64,8 @@ static enum ph_step finish(struct ph__maint *maint, int exit_status)
 
 static enum ph_step end(struct ph__maint *maint)
 {
+	if (maint->no.room)
+		return finish(maint, 1);
 	return finish(maint, maint->left ? 2 : 0);
 }
 
@@ -73,7 +75,11 @@ enum ph_step ph__maint_fail(struct ph__maint *maint, enum ph_status status, cons
 
 	ph_log_line(service->log, PH_LOG_WARN, "maintenance", service->connection, "%s: %s: %s",
 	            maint->repo, during, ph_status_text(status));
-	return finish(maint, 1);
+	if (status != PH_ERR_FULL || maint->no.room)
+		return finish(maint, 1);
+	/* What gives space back without taking any may be just what is needed. */
+	maint->no.room = maint->no.log = true;
+	return ph__maint_again(maint);
 }
 
 enum ph_step ph__maint_again(struct ph__maint *maint)
@@ -203,6 +209,7 @@ static enum ph_step admit(struct ph__maint *maint, uint32_t *budget)
 	        [PH__MAINT_SOME] = PH__MAINT_JOIN_BEGIN,
 	        [PH__MAINT_ALL] = PH__MAINT_WANTS,
 	        [PH__MAINT_CHECK] = PH__MAINT_TARGETS,
+	        [PH__MAINT_PACKS] = PH__MAINT_WANTS,
 	        [PH__MAINT_MAP_ONLY] = PH__MAINT_MAP_BEGIN,
 	        [PH__MAINT_FULLS_ONLY] = PH__MAINT_FULLS_BEGIN,
 	        [PH__MAINT_LOG] = PH__MAINT_LOG_FIND,
@@ -253,6 +260,10 @@ static void say_done(struct ph__maint *maint)
 		              maint->entries);
 	else if (maint->job == PH__MAINT_FULLS_ONLY)
 		ph__maint_say(maint, "made full entries of what HEAD names");
+	else if (maint->job == PH__MAINT_PACKS)
+		ph__maint_say(maint,
+		              "let go of %" PRIu32 " pack%s of which no ref reaches anything",
+		              maint->join.count, maint->join.count == 1 ? "" : "s");
 	else if (maint->job == PH__MAINT_LOG)
 		ph__maint_say(maint, "made commits of %" PRIu32 " record%s of the push log",
 		              maint->log.count, maint->log.count == 1 ? "" : "s");
@@ -305,6 +316,7 @@ static enum ph_step work(struct ph__maint *maint, uint32_t *budget)
 	        [PH__MAINT_REACH] = ph__maint_reach,
 	        [PH__MAINT_WANTS] = ph__maint_wants,
 	        [PH__MAINT_WALK] = ph__maint_walk,
+	        [PH__MAINT_DROP] = ph__maint_drop,
 	        [PH__MAINT_JOIN_BEGIN] = ph__maint_join_begin,
 	        [PH__MAINT_JOIN] = ph__maint_join_run,
 	        [PH__MAINT_NOTE_BEGIN] = ph__maint_note_begin,
