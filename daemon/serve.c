@@ -465,6 +465,8 @@ int ph__serve(const struct ph_options *options)
 	ph_limits_init(&server->limits);
 	ph__log_init(&server->log, options->level);
 	signal(SIGPIPE, SIG_IGN);
+	/* A limit on the size of files is a full disk. */
+	signal(SIGXFSZ, SIG_IGN);
 	tune_malloc();
 	raise_descriptor_limit();
 	uv_loop_init(&server->uv);

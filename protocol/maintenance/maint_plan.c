@@ -143,8 +143,7 @@ static enum ph__maint_job decide(struct ph__maint *maint, struct weighed *packs,
 		job = decide_writing(maint, packs, count);
 	if (job != PH__MAINT_NOTHING)
 		return job;
-	if (maint->no.drop || maint->no.check || count > PH_PACK_JOIN_MAX ||
-	    !may_be_unreachable(maint, count))
+	if (maint->no.drop || maint->no.check || !may_be_unreachable(maint, count))
 		return PH__MAINT_NOTHING;
 	choose(maint, packs, count);
 	return PH__MAINT_CHECK;

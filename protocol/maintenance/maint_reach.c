@@ -238,11 +238,15 @@ static bool is_current(struct ph__maint *maint)
 /* What becomes of what is out of reach. */
 static enum ph_step judge(struct ph__maint *maint, uint64_t unreachable)
 {
+	uint32_t packs = maint->source->ops->packs(maint->source);
+
 	if (unreachable > 0 && ph__maint_drop_due(maint)) {
 		maint->job = PH__MAINT_PACKS;
 		return walk_it(maint);
 	}
-	if (maint->no.room || unreachable * UNREACHABLE_SHARE < maint->entries) {
+	/* What is not joined now will be, or has to wait for room. */
+	if (maint->no.room || packs > PH_PACK_JOIN_MAX ||
+	    unreachable * UNREACHABLE_SHARE < maint->entries) {
 		maint->no.check = true;
 		return ph__maint_again(maint);
 	}

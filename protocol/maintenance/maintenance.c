@@ -78,7 +78,8 @@ enum ph_step ph__maint_fail(struct ph__maint *maint, enum ph_status status, cons
 	if (status != PH_ERR_FULL || maint->no.room)
 		return finish(maint, 1);
 	/* What gives space back without taking any may be just what is needed. */
-	maint->no.room = maint->no.log = true;
+	maint->no.room = true;
+	maint->no.log = maint->no.log || maint->job == PH__MAINT_LOG;
 	return ph__maint_again(maint);
 }
 
@@ -253,6 +254,9 @@ static void say_done(struct ph__maint *maint)
 	const struct ph_pack_join_stats *stats = &maint->join.stats;
 
 	maint->tries = 0;
+	/* What was given back may be enough for the rest. */
+	if (maint->job == PH__MAINT_PACKS)
+		maint->no.room = false;
 	if (maint->job == PH__MAINT_MAP_ONLY && maint->mark_only)
 		maint->no.map = true;
 	else if (maint->job == PH__MAINT_MAP_ONLY)

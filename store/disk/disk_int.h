@@ -149,8 +149,9 @@ enum ph_status ph__io_grow(struct ph__io *io, uint64_t more);
 
 /* ---- disk_map.c: which blocks are free ---- */
 
-/* What is left for others when this one allocates: data stops first, then trees. */
-enum ph__class { PH__CLASS_DATA, PH__CLASS_TREE, PH__CLASS_ROOT };
+/* What is left for others when this one allocates: data stops first, then that of maintenance, then
+ * trees. */
+enum ph__class { PH__CLASS_DATA, PH__CLASS_UPKEEP, PH__CLASS_TREE, PH__CLASS_ROOT };
 
 struct ph__map {
 	const struct ph_alloc *alloc;
@@ -510,7 +511,8 @@ struct ph__section {
 	uint64_t number; /* in memory: names its bytes in the cache */
 	uint64_t epoch;
 	uint32_t type;
-	bool paged; /* crcs are those of pages of checksums, behind the data */
+	bool upkeep; /* it is written by maintenance */
+	bool paged;  /* crcs are those of pages of checksums, behind the data */
 	struct ph__piece *pieces;
 	uint32_t piece_count, piece_room;
 	uint32_t *crcs;

@@ -213,7 +213,8 @@ uint32_t ph__map_area_blocks(uint64_t blocks, uint32_t *base_blocks, uint32_t *l
 
 /*
  * Blocks that a class leaves to those after it. Trees leave what a new area for the map needs, and
- * data leaves enough for the commits that delete something.
+ * data leaves enough for the commits that delete something; maintenance may use half of that, as it
+ * is about to give back more.
  */
 static uint64_t reserve_of(const struct ph__map *map, enum ph__class class)
 {
@@ -224,7 +225,8 @@ static uint64_t reserve_of(const struct ph__map *map, enum ph__class class)
 	if (class == PH__CLASS_TREE)
 		return trees;
 	uint64_t data = map->blocks / 32;
-	return trees + (data < 16 ? 16 : data > 1024 ? 1024 : data);
+	data = data < 16 ? 16 : data > 1024 ? 1024 : data;
+	return trees + (class == PH__CLASS_UPKEEP ? data / 2 : data);
 }
 
 /* Looks in [from, to) for a run of want blocks; best is the longest so far. */
@@ -274,7 +276,7 @@ static bool take_run(struct ph__map *map, enum ph__class class, uint32_t want, b
 	if (want > map->free - reserve)
 		want = (uint32_t)(map->free - reserve);
 	/* Trees go low and stay together; data goes on where it was, so that it is in a row. */
-	uint64_t from = class == PH__CLASS_DATA && map->next > map->low ? map->next : map->low;
+	uint64_t from = class <= PH__CLASS_UPKEEP && map->next > map->low ? map->next : map->low;
 	if (!find_run(map, from, map->blocks, want, &best) && from > map->low)
 		find_run(map, map->low, map->blocks, want, &best);
 	if (best.count == 0 || (!last && !good_enough(map, want, best.count)))
@@ -282,7 +284,7 @@ static bool take_run(struct ph__map *map, enum ph__class class, uint32_t want, b
 	set_busy(map, best.start, best.count, true);
 	if (best.start == map->low)
 		map->low = best.start + best.count;
-	if (class == PH__CLASS_DATA)
+	if (class <= PH__CLASS_UPKEEP)
 		map->next = best.start + best.count;
 	*out = best;
 	return true;

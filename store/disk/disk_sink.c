@@ -62,8 +62,9 @@ static enum ph_status have_blocks(struct ph__section *section, uint64_t blocks, 
 			want = step;
 		if (want > STEP_BLOCKS_MAX)
 			want = STEP_BLOCKS_MAX;
-		status =
-		        ph__map_alloc(&section->disk->map, PH__CLASS_DATA, (uint32_t)want, &extent);
+		status = ph__map_alloc(&section->disk->map,
+		                       section->upkeep ? PH__CLASS_UPKEEP : PH__CLASS_DATA,
+		                       (uint32_t)want, &extent);
 		if (status != PH_OK)
 			break;
 		status = ph__section_add(section, extent);

@@ -83,9 +83,11 @@ static enum ph_status txn_sink(struct ph_txn *base, uint32_t number, uint32_t se
 		return PH_ERR_INVALID;
 	struct ph__sink **sink = &txn->packs[number].sinks[section];
 	enum ph_status status = *sink ? PH_OK : ph__sink_new(sink, txn->disk, section);
-	if (status == PH_OK)
-		*out = &(*sink)->sink;
-	return status;
+	if (status != PH_OK)
+		return status;
+	(*sink)->section->upkeep = base->upkeep;
+	*out = &(*sink)->sink;
+	return PH_OK;
 }
 
 /* Ends the sinks of a pack but for those of auxiliary sections, which end with the transaction. */

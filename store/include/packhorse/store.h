@@ -157,6 +157,9 @@ struct ph_txn {
 	/* The caller's to set before commit: PH_ERR_LIMIT when the entries of all packs of the
 	 * repository would take more bytes, whoever else commits meanwhile. 0: no bound. */
 	uint64_t bytes_max;
+	/* The caller's to set before it asks for sinks: maintenance, which gives back more than it
+	 * takes, may use a part of the space that is kept back from pushes. */
+	bool upkeep;
 };
 
 /* ---- store ---- */
