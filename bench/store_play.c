@@ -175,8 +175,12 @@ static void play_line(char *line)
 	char *words[7];
 	unsigned count = 0;
 
-	for (char *word = strtok(line, " \n"); word && count < 7; word = strtok(NULL, " \n"))
-		words[count++] = word;
+	while (*line && count < 7) {
+		words[count++] = line;
+		line += strcspn(line, " \n");
+		if (*line)
+			*line++ = '\0';
+	}
 	if (count != 7 || strcmp(words[0], "push") != 0)
 		bench_fail("a line of the script is wrong");
 	maintain_until(bench_number(words[1]));

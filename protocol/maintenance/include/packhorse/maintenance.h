@@ -8,7 +8,8 @@
  *
  * What no ref reaches is dropped when it is all of some pack, and when all packs are joined: when
  * those of later pushes weigh as much as the largest one, or when a third of all objects is out of
- * reach. It is gone then. Snapshots and transactions that are open keep what they can see, as store.h says.
+ * reach. It is gone then. Snapshots and transactions that are open keep what they can see, as
+ * store.h says.
  *
  * An embedder runs it by hand, whenever it likes, as it runs any session:
  *
