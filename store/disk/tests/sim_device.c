@@ -49,9 +49,11 @@ static void save_block(struct sim_device *sim, uint64_t block)
 	undo->count++;
 }
 
-/* Before these bytes of the medium change. */
+/* Before these bytes of the medium change, within its capacity. */
 static void save(struct sim_device *sim, uint64_t offset, uint64_t len)
 {
+	if (offset + len > sim->touched)
+		sim->touched = offset + len;
 	if (!sim->undo.on || len == 0)
 		return;
 	for (uint64_t at = offset / UNDO_BLOCK; at <= (offset + len - 1) / UNDO_BLOCK; at++)
@@ -131,6 +133,7 @@ static enum ph_status sim_write(struct ph_device *device, uint64_t offset, const
 	sim->writes++;
 	sim->written_bytes += len;
 	bool bad = fails(sim, SIM_WRITE);
+	sim->bad_writes += bad;
 	/* What failed may have reached the medium all the same, in part: it is recorded. */
 	record(sim, SIM_WRITE, offset, buf, len);
 	if (!bad) {
@@ -151,6 +154,7 @@ static enum ph_status sim_flush(struct ph_device *device)
 	pthread_mutex_lock(&sim->lock);
 	sim->flushes++;
 	bool bad = fails(sim, SIM_FLUSH);
+	sim->bad_writes += bad;
 	if (!bad)
 		record(sim, SIM_FLUSH, 0, NULL, 0);
 	pthread_mutex_unlock(&sim->lock);
@@ -164,8 +168,12 @@ static void reach(struct sim_device *sim, uint64_t bytes)
 	if (bytes <= sim->capacity)
 		return;
 	uint64_t capacity = bytes > 2 * sim->capacity ? bytes : 2 * sim->capacity;
-	sim->data = must(realloc(sim->data, capacity));
-	memset(sim->data + sim->capacity, 0, capacity - sim->capacity);
+	/* Memory that is not touched costs nothing. */
+	uint8_t *data = must(calloc(1, capacity));
+	if (sim->data)
+		memcpy(data, sim->data, sim->touched);
+	free(sim->data);
+	sim->data = data;
 	if (sim->undo.turns) {
 		size_t blocks = capacity / UNDO_BLOCK + 1, had = sim->capacity / UNDO_BLOCK + 1;
 		sim->undo.turns = must(realloc(sim->undo.turns, blocks * sizeof(uint32_t)));
@@ -253,7 +261,8 @@ struct sim_device *sim_copy(const struct sim_device *from)
 {
 	struct sim_device *sim = sim_new(from->device.bytes, from->bytes_max);
 	sim->device = from->device;
-	memcpy(sim->data, from->data, from->device.bytes);
+	memcpy(sim->data, from->data, from->touched);
+	sim->touched = from->touched;
 	return sim;
 }
 

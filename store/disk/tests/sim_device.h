@@ -36,6 +36,7 @@ struct sim_device {
 	pthread_mutex_t lock;
 	uint8_t *data;
 	uint64_t capacity;  /* of data */
+	uint64_t touched;   /* what is behind was never written */
 	uint64_t bytes_max; /* growth stops here */
 	uint32_t flush_us;
 	bool open;
@@ -43,7 +44,8 @@ struct sim_device {
 	uint64_t reads, writes, flushes, discards, written_bytes, discarded_bytes;
 	uint64_t fail_at, fail_count;
 	unsigned fail_ops;
-	bool fail_once; /* later ones succeed again */
+	bool fail_once;      /* later ones succeed again */
+	uint64_t bad_writes; /* writes and flushes that failed */
 	/* Called when a write or flush is done and before it returns: others run meanwhile. */
 	void (*after)(void *user, enum sim_op op);
 	void *after_user;
