@@ -222,7 +222,6 @@ bool cut_client_step(struct cut_world *w, struct cut_client *c, uint32_t budget)
 		c->exit_status = ph_session_exit_status(c->session);
 		w->granted += c->granted > 0;
 		w->refused += c->change_count > 0 && c->granted == 0;
-		if (getenv("DBG") && c->change_count && !c->granted) fprintf(stderr, "%s: %.*s\n", c->changes[0].name, 200, c->out.data+(c->out.len>200?c->out.len-200:0));
 	}
 	c->running = false;
 	return moved;

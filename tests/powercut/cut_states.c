@@ -23,8 +23,8 @@
 #define SECTOR 512u
 #define BLOCK 4096u
 #define RING_BYTES (32u * BLOCK)
-/* Epochs whose writes a device without flush may lose: the one under way, and those before. */
-#define LOSS_EPOCHS 15u
+/* Epochs whose writes a device without flush may lose. */
+#define LOSS_EPOCHS 16u
 /* Windows that are open at once when flushes count for nothing. */
 #define BROKEN_WINDOWS 8u
 
@@ -121,24 +121,41 @@ static void find_windows(struct cut_world *w, struct windows *windows, bool brok
 	}
 }
 
-/* From one epoch's end to the next, with all that the epochs before may miss. */
+/* Where the epochs end, that is, behind their superblocks. */
+static size_t *find_ends(const struct cut_world *w, uint32_t *count)
+{
+	size_t *ends = NULL;
+	uint32_t room = 0;
+
+	*count = 0;
+	for (size_t i = 0; i < w->sim->event_count; i++) {
+		if (!is_super(&w->sim->events[i]))
+			continue;
+		ends = cut_room(ends, *count, &room, sizeof(*ends));
+		ends[(*count)++] = i + 1;
+	}
+	return ends;
+}
+
+/*
+ * Of the last epochs anything may be missing. One whose superblock is not there is not an epoch
+ * yet, so what it has written is beside the last ones.
+ */
 static void find_epochs(struct cut_world *w, struct windows *windows)
 {
-	size_t ends[LOSS_EPOCHS + 1] = {0};
-	uint64_t epochs = 0;
+	uint32_t count;
+	size_t *ends = find_ends(w, &count);
 
-	for (size_t i = 0; i < w->sim->event_count; i++) {
-		size_t from;
+	for (uint32_t i = 0; i < count; i++) {
+		size_t before = i > LOSS_EPOCHS ? ends[i - LOSS_EPOCHS - 1] : 0;
+		size_t from = i >= LOSS_EPOCHS ? ends[i - LOSS_EPOCHS] : 0;
 
-		if (!is_super(&w->sim->events[i]) && i + 1 < w->sim->event_count)
-			continue;
-		from = ends[epochs % (LOSS_EPOCHS + 1)];
-		if (epochs < LOSS_EPOCHS + 1)
-			from = 0;
-		add_window(w, windows, from, i + 1, true);
+		add_window(w, windows, before, ends[i] - 1, true);
+		windows->list[windows->count - 1].need = acked_at(w, before);
+		add_window(w, windows, from, ends[i], true);
 		windows->list[windows->count - 1].need = acked_at(w, from);
-		ends[epochs++ % (LOSS_EPOCHS + 1)] = i + 1;
 	}
+	free(ends);
 }
 
 /* ---- a state of a window ---- */
@@ -222,14 +239,15 @@ static void apply_dice(struct sim_device *medium, const struct sim_event *event,
 {
 	uint64_t mask = ph_test_rng_next(rng);
 
-	if (dice < 4 || event->kind != SIM_WRITE) {
-		if (dice != 4)
-			sim_apply(medium, event, 0);
-	} else if (dice == 5) {
+	if (dice == 4)
+		return;
+	if (dice < 4 || event->kind == SIM_GROW) {
+		sim_apply(medium, event, 0);
+	} else if (dice == 5 || event->kind == SIM_DISCARD) {
 		sim_apply(medium, event, mask | 1);
 	} else if (dice == 6) {
 		apply_mask(medium, event, BLOCK, mask);
-	} else if (dice == 7) {
+	} else {
 		sim_apply_range(medium, event, 0, mask % (event->len / SECTOR) * SECTOR);
 	}
 }

@@ -272,6 +272,16 @@ static void together(struct cut_world *w, uint32_t round)
 	cut_together(w, clients, count + 1);
 }
 
+/* Clients who were told of the same state: their commits were one. */
+static uint32_t shared(const struct cut_world *w)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 1; i < w->ack_count; i++)
+		count += w->acks[i].state == w->acks[i - 1].state;
+	return count;
+}
+
 static void run_together(struct cut_world *w, const char *where, uint64_t seed, uint32_t trace)
 {
 	begin(w, where, seed + (uint64_t)trace * 1000003, 3 * MB, 8 * MB);
@@ -279,6 +289,8 @@ static void run_together(struct cut_world *w, const char *where, uint64_t seed, 
 	grow_refs(w, "b", 1, 3000);
 	for (uint32_t round = 0; round < 5; round++)
 		together(w, round);
+	if (shared(w) == 0)
+		cut_fail(w, "no two commits shared a flush");
 	end(w);
 }
 
@@ -318,7 +330,7 @@ const struct cut_workload cut_workloads[] = {
         {"settings", 1, 1, run_settings},
         {"mkfs", 1, 1, run_mkfs},
         {"no-flush", 1, 3, run_no_flush},
-        {"faults", CUT_FAULTS, 3, cut_run_faults},
-        {"races", CUT_RACES, 5, cut_run_races},
+        {"faults", CUT_FAULTS, 4, cut_run_faults},
+        {"races", CUT_RACES, 7, cut_run_races},
 };
 const uint32_t cut_workload_count = sizeof(cut_workloads) / sizeof(*cut_workloads);

@@ -80,11 +80,14 @@ static void run_workload(const struct cut_workload *workload, const struct optio
 		run_trace(workload, options, &plan, tally);
 		return;
 	}
-	/* All traces run, and where there are more of them than states, some are not cut. */
 	for (uint64_t i = 0; i < traces; i++) {
+		uint64_t turn = (i + options->seed) % traces;
+
 		plan.trace = (uint32_t)i;
-		plan.states = (i + 1) * states / traces - i * states / traces;
-		run_trace(workload, options, &plan, tally);
+		plan.states = (turn + 1) * states / traces - turn * states / traces;
+		/* Where there are more of them than states, some do not run. */
+		if (plan.states > 0)
+			run_trace(workload, options, &plan, tally);
 	}
 }
 
@@ -202,7 +205,7 @@ static bool is_asked(const struct options *options, const struct cut_workload *w
 
 int main(int argc, char **argv)
 {
-	struct options options = {.seed = 1, .states = 20000};
+	struct options options = {.seed = 1, .states = 24000};
 	struct cut_tally sum = {0};
 	uint32_t weights = 0;
 	bool first = true;

@@ -303,6 +303,20 @@ void sim_apply_range(struct sim_device *sim, const struct sim_event *event, size
 	memcpy(sim->data + event->offset + from, event->data + from, len);
 }
 
+/* With a seed a block is as it was, noise, or zeros. */
+static void apply_discard(struct sim_device *sim, const struct sim_event *event, uint64_t seed)
+{
+	for (size_t at = 0; at < event->len; at += UNDO_BLOCK) {
+		size_t len = event->len - at < UNDO_BLOCK ? event->len - at : UNDO_BLOCK;
+		uint64_t hash = seed ? (seed + at / UNDO_BLOCK) * 0x9e3779b97f4a7c15u : 0;
+		if (hash >> 63)
+			continue;
+		discard(sim, event->offset + at, len);
+		if (hash >> 62)
+			memset(sim->data + event->offset + at, 0, len);
+	}
+}
+
 void sim_apply(struct sim_device *sim, const struct sim_event *event, uint64_t seed)
 {
 	if (event->kind == SIM_GROW) {
@@ -311,7 +325,7 @@ void sim_apply(struct sim_device *sim, const struct sim_event *event, uint64_t s
 			sim->device.bytes = event->offset;
 	}
 	if (event->kind == SIM_DISCARD)
-		discard(sim, event->offset, event->len);
+		apply_discard(sim, event, seed);
 	if (event->kind == SIM_WRITE && seed == 0)
 		sim_apply_range(sim, event, 0, event->len);
 	for (size_t at = 0; event->kind == SIM_WRITE && seed != 0 && at < event->len; at += 512) {

@@ -61,7 +61,10 @@ struct sim_device *sim_new(uint64_t bytes, uint64_t bytes_max);
 struct sim_device *sim_copy(const struct sim_device *from);
 void sim_free(struct sim_device *sim);
 void sim_no_flush(struct sim_device *sim);
-/* Writes part of an event: only the 512-byte sectors whose bit in a hash of seed is set; 0: all. */
+/*
+ * Writes part of an event: only the 512-byte sectors whose bit in a hash of seed is set; 0: all. Of
+ * a range that was discarded, each block is then as it was, noise, or zeros; 0: noise.
+ */
 void sim_apply(struct sim_device *sim, const struct sim_event *event, uint64_t seed);
 /* Writes some bytes of an event, whole sectors. */
 void sim_apply_range(struct sim_device *sim, const struct sim_event *event, size_t from,
