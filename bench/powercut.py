@@ -46,15 +46,14 @@ def print_git(states, seed, git):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--packhorse", required=True, help="the program; powercut was built beside it")
+    parser.add_argument("--powercut", required=True, help="the program, tests/powercut in a build folder")
     parser.add_argument("--states", type=int, default=24000)
     parser.add_argument("--git-states", type=int, default=300, help="for each setting and model")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--git", default="git")
     parser.add_argument("--only-ours", action="store_true")
     args = parser.parse_args()
-    program = os.path.join(os.path.dirname(os.path.abspath(args.packhorse)), "tests", "powercut", "powercut")
-    found = ours(program, args.states, args.seed)
+    found = ours(os.path.abspath(args.powercut), args.states, args.seed)
     print_ours(found)
     if not args.only_ours:
         print_git(args.git_states, args.seed, args.git)

@@ -216,6 +216,29 @@ static void run_repos(struct cut_world *w, const char *where, uint64_t seed, uin
 	end(w);
 }
 
+/* What repositories leave behind is given back to the device, and taken again. */
+static void run_trim(struct cut_world *w, const char *where, uint64_t seed, uint32_t trace)
+{
+	uint64_t discards;
+
+	(void)trace;
+	begin(w, where, seed, 8 * MB, 8 * MB);
+	grow_refs(w, "stays", 2, 3000);
+	discards = w->sim->discards;
+	for (uint32_t round = 0; round < 3; round++) {
+		must(w, grow_ref(w, "comes", MAIN, 1500000), "a push to a new repository");
+		must(w, grow_ref(w, "comes", MAIN, 900000), "a push");
+		must(w, cut_admin(w, "repo delete comes") == 0, "repo delete");
+		cut_repo_gone(w, "comes");
+		while (ph_store_trim(w->service.store, 1u << 20) == PH_AGAIN)
+			;
+		grow_refs(w, "stays", 1, 200000);
+	}
+	if (w->sim->discards == discards)
+		cut_fail(w, "nothing was given back");
+	end(w);
+}
+
 static void run_settings(struct cut_world *w, const char *where, uint64_t seed, uint32_t trace)
 {
 	char line[80];
@@ -327,6 +350,7 @@ const struct cut_workload cut_workloads[] = {
         {"grow", 1, 1, run_grow},
         {"full", 1, 2, run_full},
         {"repos", 1, 2, run_repos},
+        {"trim", 1, 1, run_trim},
         {"settings", 1, 1, run_settings},
         {"mkfs", 1, 1, run_mkfs},
         {"no-flush", 1, 3, run_no_flush},
