@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""powercut_git.py [--states N] [--seed N] [--git PROGRAM] [--json]: what stock git receive-pack leaves after a power cut.
+"""powercut_git.py [--states N] [--seed N] [--git PROGRAM] [--json]: what git receive-pack leaves after a power cut
 
 Real pushes to a bare repository are run with git receive-pack under strace, and what it does to files is replayed
 in models of a file system whose power goes. Each state is written out as a folder, and git itself says what is in it.
@@ -48,9 +48,10 @@ PAGE = 4096
 MODELS = ("in-order", "journal", "posix")
 SETTINGS = {"git": (), "git, core.fsync=all": (("core.fsync", "all"),)}
 CALLS = ("open,openat,creat,read,write,writev,pwrite64,pwritev,lseek,ftruncate,truncate,rename,renameat,renameat2,"
-         "link,linkat,symlink,symlinkat,unlink,unlinkat,mkdir,mkdirat,rmdir,fsync,fdatasync,sync_file_range,syncfs,sync,"
-         "copy_file_range,sendfile,fallocate")
+         "link,linkat,symlink,symlinkat,unlink,unlinkat,mkdir,mkdirat,rmdir,fsync,fdatasync,sync_file_range,syncfs,"
+         "sync,copy_file_range,sendfile,fallocate")
 WORKERS = 2
+NAMING = ("rename", "renameat", "link", "linkat", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat")
 DIR = "dir"
 
 
@@ -269,7 +270,7 @@ class Files:
                 self.ops.append(("sync-names", self.path(FD.match(args)[2])))
             elif inode is not None:
                 self.ops.append(("sync", inode))
-        elif name.rstrip("2") in ("rename", "renameat", "link", "linkat", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat"):
+        elif name.rstrip("2") in NAMING:
             self.renamed(name, self.paths(args))
         elif self.of_fd(args) is not None or any(self.paths(args)):
             raise SystemExit("a call that is not modelled: %s(%s)" % (name, args[:200]))
@@ -330,7 +331,7 @@ class Files:
 
 
 def operations(recorder):
-    """All that was done in all traces, by time. A folder that is there again in the end must be equal to the real one."""
+    """All that was done in all traces, by time. What that makes of the folder must be what is really there."""
     events = []
     for n, push in enumerate(recorder.pushes):
         found = list(calls(push["trace"]))
