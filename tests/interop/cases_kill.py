@@ -34,6 +34,7 @@ class Totals:
         print("%d rounds, %d stores: %s%s" % (rounds, self.stores, ", ".join(
             "%d %s" % (n, what) for what, n in self.counts.items()), more))
         check(self.counts["acknowledged"] > 0, "no push was ever acknowledged")
+        check(20 * self.counts["overtaken"] <= 20 + self.counts["acknowledged"], "too many were refused for no fault")
 
 
 def kill_starting(world, store, rng):

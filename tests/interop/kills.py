@@ -22,6 +22,8 @@ LANES = 3
 MANY = 50
 # Sizes of blobs: most pushes are small, some keep the server busy for a while.
 SIZES = (20, 20, 500, 500, 9000, 60000, 400000)
+# Objects that a push was made against may be dropped before it arrives; it is refused then, and works when repeated.
+OVERTAKEN = re.compile(r"\[remote rejected\] \((unpacker error|missing necessary objects)\)")
 REPORTED = re.compile(r"^([ +\-*!=])\t[^\t]*:(refs/[^\t]*)\t(.*)$", re.M)
 OK, REFUSED, UNKNOWN = "acknowledged", "refused", "cut off"
 
@@ -216,6 +218,9 @@ class Lane:
         if expected in good:
             check(good <= {expected, UNKNOWN} and bad <= {REFUSED, UNKNOWN}, "%s: was told %s" % (attempt, told))
             return expected
+        if good | bad == {REFUSED} and OVERTAKEN.search(out):
+            self.kills.counts["overtaken"] += 1
+            return REFUSED
         check(attempt.fought or REFUSED not in good | bad or (bad == {REFUSED} and good == {UNKNOWN}),
               "%s: refused: %s\n%s" % (attempt, told, err[-2000:]))
         check(OK not in bad, "%s: was told %s" % (attempt, told))
@@ -249,7 +254,7 @@ class Kills:
         self.lanes = [Lane(self, n) for n in range(LANES)]
         self.fights = [Attempt("+fight", COMMON, dict.fromkeys(FOUGHT))]
         self.dead_since, self.answered, self.server = None, 0, None
-        self.counts = {OK: 0, REFUSED: 0, "cut off, there": 0, "cut off, not there": 0}
+        self.counts = {OK: 0, REFUSED: 0, "overtaken": 0, "cut off, there": 0, "cut off, not there": 0}
 
     def begin(self, server):
         """Makes what all share; its HEAD must not be a branch that a lane deletes."""
