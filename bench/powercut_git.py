@@ -201,6 +201,11 @@ def calls(path):
                 yield float(when), pid, m[1], m[2], int(m[3]), m[4]
 
 
+def written(args):
+    """The bytes of a write, or of all parts of a writev."""
+    return b"".join(unhex(part) for part in re.findall(STRING, args))
+
+
 class Files:
     """Operations of a trace, in order, on names and inodes of one repository.
 
@@ -254,7 +259,7 @@ class Files:
     def take(self, name, args, result, rest):
         if name in ("open", "openat", "creat"):
             self.opened(name, args, result, rest)
-        elif name in ("write", "pwrite64"):
+        elif name in ("write", "writev", "pwrite64"):
             self.wrote(name, args, result)
         elif name in ("read", "lseek"):
             key = self.of_fd(args), args.partition("<")[0]
@@ -297,7 +302,7 @@ class Files:
         inode = self.of_fd(args)
         if not isinstance(inode, int):
             return
-        data = unhex(re.search(STRING, args)[1])[:result]
+        data = written(args)[:result]
         if name == "pwrite64":
             offset = int(args.rsplit(", ", 1)[1])
         else:
@@ -344,7 +349,7 @@ def operations(recorder):
             files.ops.append(("begin", n))
             continue
         _, _, name, args, result, rest = call
-        if name == "write" and args.startswith("1<") and b"unpack ok\n" in unhex(re.search(STRING, args)[1]):
+        if name in ("write", "writev") and args.startswith("1<") and b"unpack ok\n" in written(args):
             files.ops.append(("told", n))
         files.take(name, args, result, rest)
     real, replayed = tree_of(recorder.repo), files.content()

@@ -61,7 +61,7 @@ class PowerCutDisk:
         self.thread.start()
 
     def drive(self):
-        return ["-drive", "id=d,if=none,format=raw,file.driver=nbd,file.server.type=unix,file.server.path="
+        return ["-drive", "id=d,if=none,format=raw,discard=unmap,file.driver=nbd,file.server.type=unix,file.server.path="
                 + self.socket_path]
 
     def serve(self):
