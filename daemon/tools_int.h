@@ -35,6 +35,18 @@ void ph__image_failed(const char *path, const char *what, enum ph_status status)
 int ph__tool_parse(int argc, char **argv, const char *flag, bool *set, const char **path,
                    void (*usage)(FILE *to));
 
+/* A flag of a tool: --quiet, maybe -q (or NULL), and what it sets. The last has no name. */
+struct ph_tool_flag {
+	const char *name, *other;
+	bool *set;
+};
+/*
+ * Arguments of a tool: flags in any place, and exactly count others, into given. "-" is one of
+ * those; "--" ends the flags. -1 to go on, or an exit code after a line that says why.
+ */
+int ph__tool_args(int argc, char **argv, const struct ph_tool_flag *flags, const char **given,
+                  unsigned count, void (*usage)(FILE *to));
+
 /* ---- json.c ---- */
 
 /* UTF-8, in quotes and escaped. */
@@ -54,5 +66,6 @@ int ph__tool_mkfs(int argc, char **argv);
 int ph__tool_info(int argc, char **argv);
 int ph__tool_fsck(int argc, char **argv);
 int ph__tool_export(int argc, char **argv);
+int ph__tool_import(int argc, char **argv);
 
 #endif
