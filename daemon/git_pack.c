@@ -213,6 +213,11 @@ static enum ph_status write_both(const struct ph_source *source, uint32_t pack, 
 		return status;
 	snprintf(final, final_size, "%s/pack-%s.idx", stem,
 	         ph_oid_to_hex(hex, source->algo, &trailer));
+	/* Two packs of the same bytes have one name, and are one. */
+	if (access(final, F_OK) == 0) {
+		memcpy(final + strlen(final) - 3, "pack", 5);
+		return PH_OK;
+	}
 	out = (struct out){0};
 	status = out_open(&out, final, source->algo);
 	if (status == PH_OK)
