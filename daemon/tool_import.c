@@ -101,6 +101,8 @@ static void failed(const struct ph_import *import, enum ph_status status)
 		why = "there is no room left in the store; nothing has changed";
 	else if (!*why && status == PH_ERR_READ_ONLY)
 		why = "the store cannot be written; is the file read-only?";
+	else if (!*why && status == PH_ERR_CORRUPT)
+		why = "the store is damaged; packhorse fsck says what is";
 	else if (!*why)
 		why = ph_status_text(status);
 	fprintf(stderr, "packhorse: cannot import into %s: %s\n", import->repo, why);
@@ -133,6 +135,8 @@ int ph__tool_import(int argc, char **argv)
 		failed(&import, status);
 	ph__import_release(&import);
 	ph__image_close(&import.image);
+	if (status == PH_OK)
+		return PH_EXIT_OK;
 	ph__interrupt_release();
-	return status == PH_OK ? PH_EXIT_OK : PH_EXIT_FAILURE;
+	return status == PH_ERR_CORRUPT ? PH_EXIT_DAMAGED : PH_EXIT_FAILURE;
 }
