@@ -28,11 +28,8 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } tools[] = {
-        {"mkfs", ph__tool_mkfs},
-        {"info", ph__tool_info},
-        {"fsck", ph__tool_fsck},
-        {"export", ph__tool_export},
-        {"import", ph__tool_import},
+        {"mkfs", ph__tool_mkfs},     {"info", ph__tool_info},     {"fsck", ph__tool_fsck},
+        {"export", ph__tool_export}, {"import", ph__tool_import},
 };
 
 /* "help COMMAND" is "COMMAND --help", in *argv too. */

@@ -21,7 +21,7 @@ static void usage(FILE *to)
 	      "or\n"
 	      "of a bundle; - is a bundle on stdin. When there is REPO, what it has not is added.\n"
 	      "\n"
-	      "  --force   refs that have another value in REPO are changed, too\n"
+	      "  --force   refs of REPO that would lose what they have are changed, too\n"
 	      "  --quiet   no progress, no warnings\n"
 	      "  --json    what was done, for programs\n",
 	      to);
@@ -124,6 +124,8 @@ int ph__tool_import(int argc, char **argv)
 	status = take(&import);
 	if (status == PH_OK)
 		status = ph__import_prove(&import);
+	if (status == PH_OK)
+		status = ph__import_forward(&import);
 	if (status == PH_OK)
 		status = ph__import_refs_stage(&import);
 	if (status == PH_OK)

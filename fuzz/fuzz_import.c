@@ -149,6 +149,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (status == PH_OK)
 		status = ph__import_prove(import);
 	if (status == PH_OK)
+		status = ph__import_forward(import);
+	if (status == PH_OK)
 		status = ph__import_refs_stage(import);
 	if (status == PH_OK)
 		status = ph__import_commit(import);

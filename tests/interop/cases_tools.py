@@ -143,9 +143,8 @@ def import_bundles(world):
         work, whole, later = world.history("work-" + fmt, 20, fmt), world.path("whole-" + fmt), world.path("later-" + fmt)
         world.git("bundle", "create", "-q", whole, "--all", cwd=work)
         base = world.rev(work)
-        world.git("checkout", "-q", "-b", "next", cwd=work)
         world.commit(work)
-        world.git("bundle", "create", "-q", later, "next", "^" + base, cwd=work)
+        world.git("bundle", "create", "-q", later, "main", "^" + base, cwd=work)
         check("builds on the commit " + base in tool(world, 1, "import", path, "new", later), "prerequisites are not there")
         tool(world, 0, "import", path, fmt, whole)
         with open(later, "rb") as f:
@@ -313,6 +312,9 @@ def import_refused(world):
     world.git("checkout", "-q", "--detach", cwd=work)
     world.git("branch", "-m", "side", "side/below", cwd=work)
     check("folder" in tool(world, 1, "import", path, "a", work), "names that cannot both be")
+    world.git("branch", "-m", "side/below", "side", cwd=work)
+    world.git("tag", "-f", "light", "side", cwd=work)
+    check("refs/tags/light has another value" in tool(world, 1, "import", path, "a", work), "a tag that moves forward")
 
 
 @daemon
