@@ -108,6 +108,7 @@ static enum ph_status run_folder(struct ph_import *import, unsigned which, const
 	import->from = folder;
 	status = ph__import_folder(import);
 	remove_folder(folder);
+	import->from = "folder";
 	return status;
 }
 

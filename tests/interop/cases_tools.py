@@ -258,6 +258,8 @@ def import_damaged(world):
     refused("packed-refs", lambda bad: put(bad, "packed-refs", "what is this\n"))
     refused("packed-refs", lambda bad: put(bad, "packed-refs", tip + " refs/heads/cut"))
     refused("HEAD", lambda bad: put(bad, "HEAD", "ref: ../../etc/passwd\n"))
+    refused("HEAD names a blob", lambda bad: put(bad, "HEAD", blob + "\n"))
+    refused("HEAD", lambda bad: put(bad, "HEAD", "1" * 40 + "\n"))
     refused("neither", lambda bad: os.unlink(os.path.join(bad, "HEAD")))
     refused("neither", lambda bad: shutil.rmtree(os.path.join(bad, "objects")))
     refused("reftable", lambda bad: put(bad, "config", "[core]\n\trepositoryFormatVersion = 1\n[extensions]\nrefStorage = reftable\n"))
