@@ -289,6 +289,20 @@ enum ph_status ph__freed_new(struct ph__freed **out, struct ph__disk *disk, uint
 void ph__freed_append(struct ph__freed_list *list, struct ph__freed *freed);
 void ph__freed_discard(struct ph__disk *disk, struct ph__freed_list *list);
 
+/* ---- disk_pin.c: an epoch that is kept as a whole ---- */
+
+struct ph__pin {
+	struct ph__pin *next;
+	struct ph__super super; /* as it was */
+};
+
+/* The newest durable epoch: no block that it names is used again before unpin. */
+void ph__disk_pin(struct ph__disk *disk, struct ph__pin *pin);
+void ph__disk_unpin(struct ph__disk *disk, struct ph__pin *pin);
+/* With the lock held: whether a pinned epoch names what was written in birth and given up in freed.
+ */
+bool ph__disk_pinned(const struct ph__disk *disk, uint64_t birth, uint64_t freed);
+
 /* ---- disk_cache.c: verified bytes of the device, bounded ---- */
 
 struct ph__disk_cache_key {
@@ -352,6 +366,11 @@ struct ph__cell {
 	struct ph__ptr ptr;
 };
 
+/* An empty node; append asserts that the cell fits; seal makes it one that has its place. */
+void ph__node_start(uint8_t *node, uint8_t level);
+void ph__node_append(uint8_t *node, const struct ph__cell *cell);
+void ph__node_seal(uint8_t *node, uint64_t block, uint64_t epoch, uint64_t owner);
+/* All three. */
 void ph__node_make(uint8_t *node, uint64_t block, uint64_t epoch, uint64_t owner, uint8_t level,
                    const struct ph__cell *cells, uint32_t count);
 size_t ph__cell_size(uint8_t level, const struct ph__cell *cell);
@@ -532,6 +551,12 @@ enum ph_status ph__section_write(struct ph__section *section, uint64_t block, ui
                                  const void *buf);
 /* Gives its blocks back: it was never committed. */
 void ph__section_free_blocks(struct ph__section *section);
+/*
+ * Reads blocks of the section, data or pages, past the cache; the first one begins a chunk. checked:
+ * PH_ERR_CORRUPT when a checksum is not right. Bytes behind the end of the data are 0.
+ */
+enum ph_status ph__section_blocks(struct ph__section *section, uint64_t block, uint32_t count,
+                                  void *buf, bool checked);
 /* Reads all and checks all, past the cache. */
 enum ph_status ph__section_check(struct ph__section *section);
 /* Blocks of data; checksum pages come behind. */
@@ -819,6 +844,11 @@ enum ph_status ph__commit(struct ph__disk *disk, struct ph__request *request, ph
  */
 enum ph_status ph__commit_cancel(struct ph__disk *disk, struct ph__request *request);
 
+/* ---- disk_copy.c: all of it as a stream ---- */
+
+enum ph_status ph__store_copy(struct ph_store *store, const struct ph_copy_options *options,
+                              struct ph_copy **out);
+
 /* ---- disk_open.c: which superblock to believe ---- */
 
 /* Sets super, map, last_epoch and read_only. */
@@ -856,6 +886,8 @@ struct ph__disk {
 	uint32_t gate; /* shut during the batch under way */
 	struct ph__views catalogues;
 	struct ph__freed_list pending; /* by epoch */
+	struct ph__pin *pins;
+	struct ph__freed_list held; /* by pins alone */
 	struct ph__repo **table;
 	uint32_t table_mask, repo_count;
 	struct ph__repo *idle_newest, *idle_oldest;

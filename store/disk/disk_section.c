@@ -284,6 +284,47 @@ enum ph_status ph__section_read(struct ph__section *section, uint64_t offset, vo
 	return status;
 }
 
+/* Checksums of whole chunks that begin at data, of which len bytes are of the section. */
+static enum ph_status verify_chunks(struct ph__section *section, uint64_t chunk,
+                                    const uint8_t *data, size_t len)
+{
+	enum ph_status status = PH_OK;
+	while (len > 0 && status == PH_OK) {
+		size_t step = len < PH__CHUNK ? len : PH__CHUNK;
+		status = verify(section, chunk++, data, step);
+		data += step;
+		len -= step;
+	}
+	return status;
+}
+
+enum ph_status ph__section_blocks(struct ph__section *section, uint64_t block, uint32_t count,
+                                  void *buf, bool checked)
+{
+	uint64_t data_blocks = ph__section_data_blocks(section), at = block * PH__BLOCK;
+	uint64_t left = at < section->bytes.size ? section->bytes.size - at : 0;
+	size_t len = (size_t)count * PH__BLOCK;
+	assert(!section->tail && block % PH__CHUNK_BLOCKS == 0);
+	enum ph_status status = move_blocks(section, block, count, buf, NULL);
+	uint32_t data_count = block >= data_blocks          ? 0
+	                      : data_blocks - block < count ? (uint32_t)(data_blocks - block)
+	                                                    : count;
+	size_t data_len = left < len ? (size_t)left : len;
+	uint8_t *pages = (uint8_t *)buf + (size_t)data_count * PH__BLOCK;
+	if (status != PH_OK)
+		return status;
+	memset((uint8_t *)buf + data_len, 0, (size_t)data_count * PH__BLOCK - data_len);
+	if (checked)
+		status = verify_chunks(section, block / PH__CHUNK_BLOCKS, buf, data_len);
+	for (uint32_t i = data_count; i < count && checked && status == PH_OK; i++) {
+		uint64_t page = block + i - data_blocks;
+		if (ph_crc32(0, pages, PH__BLOCK) != section->crcs[page])
+			status = PH_ERR_CORRUPT;
+		pages += PH__BLOCK;
+	}
+	return status;
+}
+
 enum ph_status ph__section_check(struct ph__section *section)
 {
 	uint8_t *data = ph_mem_alloc(section->disk->alloc, PH__CHUNK);

@@ -73,9 +73,18 @@ void ph__space_return(struct ph__disk *disk, struct ph__freed_list *list)
 			ph__freed_append(&disk->pending, freed);
 			continue;
 		}
-		for (uint32_t i = 0; i < freed->count; i++)
-			ph__map_free(&disk->map, freed->extents[i]);
-		ph_mem_free(disk->alloc, freed);
+		uint32_t kept = 0;
+		for (uint32_t i = 0; i < freed->count; i++) {
+			if (ph__disk_pinned(disk, freed->extents[i].birth, freed->epoch))
+				freed->extents[kept++] = freed->extents[i];
+			else
+				ph__map_free(&disk->map, freed->extents[i]);
+		}
+		freed->count = kept;
+		if (kept > 0)
+			ph__freed_append(&disk->held, freed);
+		else
+			ph_mem_free(disk->alloc, freed);
 	}
 }
 
@@ -89,7 +98,8 @@ void ph__space_inherit(struct ph__disk *disk, uint64_t shown, struct ph__freed_l
 		from->first = freed->next;
 		for (uint32_t i = 0; i < freed->count; i++) {
 			/* What may not be used again yet stays, for want of a list of its own. */
-			if (settled && freed->extents[i].birth > shown)
+			uint64_t birth = freed->extents[i].birth;
+			if (settled && birth > shown && !ph__disk_pinned(disk, birth, freed->epoch))
 				ph__map_free(&disk->map, freed->extents[i]);
 			else
 				freed->extents[kept++] = freed->extents[i];
@@ -434,8 +444,12 @@ static enum ph_status move_map(struct ph__batch *batch)
 	struct ph__extents held = {NULL, 0, 0};
 	uint64_t blocks = 0;
 	enum ph_status status = PH_OK;
-	for (uint32_t i = 0; i < old->extent_count && status == PH_OK; i++)
-		status = ph__extents_add(alloc, &batch->map_frees, old->extents[i]);
+	for (uint32_t i = 0; i < old->extent_count && status == PH_OK; i++) {
+		/* No view and no pin shows it: as if it were as young as can be. */
+		struct ph__extent extent = {old->extents[i].start, old->extents[i].count,
+		                            UINT64_MAX};
+		status = ph__extents_add(alloc, &batch->map_frees, extent);
+	}
 	if (status == PH_OK)
 		status = add_all(batch, &batch->frees, &batch->map_frees);
 	if (status == PH_OK)

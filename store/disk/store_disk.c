@@ -36,6 +36,7 @@ static void disk_free(struct ph__disk *disk)
 		disk->catalogues.oldest = next;
 	}
 	ph__freed_discard(disk, &disk->pending);
+	assert(!disk->pins && !disk->held.first);
 	ph_mem_free(disk->alloc, disk->table);
 	if (disk->cache.alloc)
 		ph__disk_cache_release(&disk->cache);
@@ -374,6 +375,7 @@ static const struct ph_store_ops store_ops = {
         .setting_set = store_setting_set,
         .setting_swap = store_setting_swap,
         .space = store_space,
+        .copy = ph__store_copy,
 };
 
 /* ---- opening ---- */
