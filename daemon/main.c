@@ -16,6 +16,7 @@ static void help(FILE *to)
 	      "       packhorse fsck FILE|DEV     look for damage\n"
 	      "       packhorse export FILE|DEV REPO DIR|-          a repository out of a store\n"
 	      "       packhorse import FILE|DEV REPO DIR|BUNDLE|-   and into one\n"
+	      "       packhorse backup FILE|DEV OUT|-               a copy of a store\n"
 	      "       packhorse --version\n"
 	      "\n"
 	      "Without options, serve keeps its repositories in ./packhorse.img, takes your own\n"
@@ -32,6 +33,7 @@ static const struct {
         {"fsck", ph__tool_fsck},
         {"export", ph__tool_export},
         {"import", ph__tool_import},
+        {"backup", ph__tool_backup},
 };
 
 int main(int argc, char **argv)

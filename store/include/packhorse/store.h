@@ -34,6 +34,8 @@ extern "C" {
 #define PH_REPO_NAME_MAX 255u  /* bytes */
 #define PH_SETTING_KEY_MAX 64u /* bytes */
 #define PH_SETTING_BYTES_MAX 65536u
+/* The store's setting that has the private host key, in OpenSSH's format. */
+#define PH_SETTING_HOST_KEY "host-key"
 
 /*
  * A ref. A symref (HEAD, or refs/... that names another) has a target and no id. peeled is what an
