@@ -217,9 +217,10 @@ enum ph_status ph__store_copy(struct ph_store *store, const struct ph_copy_optio
 	copy->options = *options;
 	ph__disk_pin(disk, &copy->pin);
 	/* What a later version needs besides is not known. */
+	const struct ph__tree catalogue = ph__super_tree(&copy->pin.super);
 	enum ph_status status = copy->pin.super.features[1] ? PH_ERR_UNSUPPORTED : PH_OK;
 	if (status == PH_OK)
-		status = ph__cursor_init(&copy->names, disk, NULL, &copy->pin.super.catalogue);
+		status = ph__cursor_init(&copy->names, disk, NULL, &catalogue);
 	if (status == PH_OK)
 		status = rewind_data(copy);
 	else

@@ -44,6 +44,8 @@ void ph__copy_super(struct ph__copy *copy)
 	super->next_repo = from->next_repo;
 	super->repos = from->repos - copy->skipped_count;
 	super->epoch = from->epoch + PH__RING_BLOCKS;
+	/* All that the trees' buffers had is in their nodes. */
+	ph__buffer_clear(super->buffer);
 	copy->map_at = copy->next;
 	/* The map is itself in what it covers. */
 	do {
@@ -92,12 +94,15 @@ void ph__copy_map_block(const struct ph__copy *copy, uint64_t number, uint8_t *o
 	}
 }
 
-void ph__copy_ring_block(const struct ph__copy *copy, uint64_t number, uint8_t *out)
+void ph__copy_ring_block(struct ph__copy *copy, uint64_t number, uint8_t *out)
 {
-	struct ph__super super = copy->super;
+	uint64_t epoch = copy->super.epoch;
 	memset(out, 0, PH__BLOCK);
 	/* Two, as formatting does it, so that one may be damaged. */
-	for (uint32_t i = 0; i < 2; i++, super.epoch--)
-		if (super.epoch % PH__RING_BLOCKS == number)
-			ph__super_encode(&super, out);
+	for (uint32_t i = 0; i < 2; i++) {
+		copy->super.epoch = epoch - i;
+		if (copy->super.epoch % PH__RING_BLOCKS == number)
+			ph__super_encode(&copy->super, out);
+	}
+	copy->super.epoch = epoch;
 }

@@ -61,10 +61,14 @@ struct ph__copy_cell {
 	uint8_t key[PH__KEY_MAX];
 	uint8_t value[PH__VALUE_MAX];
 	uint8_t *data;       /* of a long value */
-	uint64_t blocks, at; /* of it, or of the section */
+	uint64_t blocks, at; /* of it */
 	struct ph__pack *pack;
 	uint32_t section; /* of the pack; PH_SECTION_MAX + 1 behind the last */
-	bool rotten;      /* damage in this section was reported */
+	bool begun;       /* with it: at counts its bytes, then its pages of checksums */
+	bool rotten;      /* damage in it was reported */
+	uint64_t start;   /* the block that it begins in */
+	uint32_t skip;    /* bytes of that which are another's */
+	uint32_t filled;  /* bytes of a block that is not full yet, in copy->part */
 };
 
 /* A step of work. PH_END when the catalogue is through. */
@@ -77,7 +81,7 @@ void ph__copy_super(struct ph__copy *copy);
 /* A block of the map. */
 void ph__copy_map_block(const struct ph__copy *copy, uint64_t number, uint8_t *out);
 /* A block of the ring. */
-void ph__copy_ring_block(const struct ph__copy *copy, uint64_t number, uint8_t *out);
+void ph__copy_ring_block(struct ph__copy *copy, uint64_t number, uint8_t *out);
 
 /* ---- disk_copy.c ---- */
 
@@ -116,6 +120,8 @@ struct ph__copy {
 	uint64_t *skipped;
 	uint32_t skipped_count, skipped_room, skipped_at;
 
+	/* Bytes of a pack that do not fill a block yet, and room for a step more. */
+	uint8_t part[(1 + PH__COPY_BLOCKS) * PH__BLOCK];
 	size_t out_at, out_len;
 	uint8_t out[PH__COPY_ROOM * PH__BLOCK];
 };

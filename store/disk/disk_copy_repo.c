@@ -82,52 +82,155 @@ static enum ph_status value_step(struct ph__copy *copy)
 
 /* ---- packs ---- */
 
+/* Gives the block out that a section began and did not fill, padded with zeros. */
+static void flush_part(struct ph__copy *copy)
+{
+	struct ph__copy_cell *cell = &copy->cell;
+	if (cell->filled == 0)
+		return;
+	uint8_t *to = ph__copy_take(copy, 1);
+	if (to) {
+		memcpy(to, copy->part, cell->filled);
+		memset(to + cell->filled, 0, PH__BLOCK - cell->filled);
+	}
+	cell->filled = 0;
+}
+
+/* Takes so many bytes behind those in part as the section's, and gives out what blocks are full. */
+static void add_bytes(struct ph__copy *copy, uint64_t len)
+{
+	struct ph__copy_cell *cell = &copy->cell;
+	uint64_t whole = (cell->filled + len) / PH__BLOCK;
+	cell->filled = (uint32_t)((cell->filled + len) % PH__BLOCK);
+	cell->at += len;
+	if (!copy->giving) {
+		copy->next += whole;
+		return;
+	}
+	uint8_t *to = ph__copy_take(copy, (uint32_t)whole);
+	memcpy(to, copy->part, (size_t)whole * PH__BLOCK);
+	memmove(copy->part, copy->part + (size_t)whole * PH__BLOCK, cell->filled);
+}
+
 static enum ph_status pack_done(struct ph__copy *copy)
 {
 	struct ph__copy_cell *cell = &copy->cell;
 	uint8_t *data;
 	uint32_t len;
+	flush_part(copy);
 	enum ph_status status = ph__pack_encode(copy->disk, cell->pack, &data, &len);
 	ph__pack_release(copy->disk, cell->pack);
 	cell->pack = NULL;
 	return status == PH_OK ? set_value(copy, data, len) : status;
 }
 
+/* A section that shared a block goes on sharing one, if there is one that it can go on in. */
+static void section_begin(struct ph__copy *copy, const struct ph__section *section)
+{
+	struct ph__copy_cell *cell = &copy->cell;
+	if (section->skip == 0 || section->bytes.size == 0)
+		flush_part(copy);
+	cell->skip = cell->filled;
+	cell->start = copy->next;
+	cell->at = 0;
+	cell->begun = true;
+}
+
 /* The section is copied: from here on it is where the copy has it. */
 static enum ph_status section_done(struct ph__copy *copy, struct ph__section *section)
 {
 	struct ph__copy_cell *cell = &copy->cell;
-	uint64_t left = section->blocks, start = copy->next - left;
+	uint64_t start = cell->start;
 	enum ph_status status = PH_OK;
+	section->skip = cell->skip;
 	section->piece_count = 0;
 	section->blocks = 0;
+	uint64_t left = ph__section_data_blocks(section);
+	if (section->paged)
+		left += section->crc_count;
 	while (left > 0 && status == PH_OK) {
 		uint32_t step = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
 		status = ph__section_add(section, (struct ph__extent){start, step, 0});
 		start += step;
 		left -= step;
 	}
-	cell->at = 0;
 	cell->section++;
-	cell->rotten = false;
+	cell->rotten = cell->begun = false;
 	return status;
 }
 
-/* Damage is copied as it is, so that it stays visible; what cannot be read is zeros. */
-static enum ph_status copy_damaged(struct ph__copy *copy, struct ph__section *section,
-                                   uint32_t count, uint8_t *to, enum ph_status why)
+/* Damage is reported once a section. PH_OK to go on. */
+static enum ph_status damaged(struct ph__copy *copy, const struct ph__section *section,
+                              enum ph_status why)
 {
 	struct ph__copy_cell *cell = &copy->cell;
-	enum ph_status status = PH_OK;
 	if (why != PH_ERR_CORRUPT && why != PH_ERR_IO)
 		return why;
-	if (!cell->rotten)
-		status = ph__copy_finding(
-		        copy, why, "pack %" PRIu64 ", section %" PRIu32 ", near byte %" PRIu64,
-		        cell->pack->id, section->type, cell->at * PH__BLOCK);
+	if (cell->rotten)
+		return PH_OK;
 	cell->rotten = true;
-	if (status == PH_OK && ph__section_blocks(section, cell->at, count, to, false) != PH_OK)
-		memset(to, 0, (size_t)count * PH__BLOCK);
+	return ph__copy_finding(copy, why,
+	                        "pack %" PRIu64 ", section %" PRIu32 ", near byte %" PRIu64,
+	                        cell->pack->id, section->type, cell->at);
+}
+
+/* Damage is copied as it is, so that it stays visible; what cannot be read is zeros. */
+static enum ph_status read_damaged(struct ph__copy *copy, struct ph__section *section, uint32_t len,
+                                   uint8_t *to)
+{
+	uint64_t from = section->skip + copy->cell.at;
+	uint32_t before = (uint32_t)(from % PH__BLOCK);
+	uint32_t blocks = (before + len + PH__BLOCK - 1) / PH__BLOCK;
+	uint8_t *data = ph_mem_alloc(copy->disk->alloc, (size_t)blocks * PH__BLOCK);
+	if (!data)
+		return PH_ERR_NOMEM;
+	if (ph__section_raw(section, from / PH__BLOCK, blocks, data) == PH_OK)
+		memcpy(to, data + before, len);
+	else
+		memset(to, 0, len);
+	ph_mem_free(copy->disk->alloc, data);
+	return PH_OK;
+}
+
+static enum ph_status bytes_step(struct ph__copy *copy, struct ph__section *section)
+{
+	struct ph__copy_cell *cell = &copy->cell;
+	uint64_t left = section->bytes.size - cell->at;
+	uint32_t len =
+	        left < PH__COPY_BLOCKS * PH__BLOCK ? (uint32_t)left : PH__COPY_BLOCKS * PH__BLOCK;
+	uint8_t *to = copy->part + cell->filled;
+	if (!copy->giving) {
+		add_bytes(copy, left);
+		return PH_OK;
+	}
+	enum ph_status status = ph__section_read(section, cell->at, to, len);
+	if (status != PH_OK) {
+		status = damaged(copy, section, status);
+		if (status == PH_OK)
+			status = read_damaged(copy, section, len, to);
+	}
+	if (status == PH_OK)
+		add_bytes(copy, len);
+	return status;
+}
+
+/* Checksums on pages, which stand behind the data. */
+static enum ph_status page_step(struct ph__copy *copy, struct ph__section *section, uint64_t page)
+{
+	flush_part(copy);
+	uint8_t *to = ph__copy_take(copy, 1);
+	enum ph_status status = PH_OK;
+	if (to) {
+		uint64_t block = ph__section_data_blocks(section) + page;
+		status = ph__section_raw(section, block, 1, to);
+		if (status != PH_OK)
+			memset(to, 0, PH__BLOCK);
+		else if (ph_crc32(0, to, PH__BLOCK) != section->crcs[page])
+			status = PH_ERR_CORRUPT;
+		if (status != PH_OK)
+			status = damaged(copy, section, status);
+	}
+	copy->cell.at++;
 	return status;
 }
 
@@ -139,21 +242,16 @@ static enum ph_status pack_step(struct ph__copy *copy)
 	if (cell->section > PH_SECTION_MAX)
 		return pack_done(copy);
 	struct ph__section *section = cell->pack->sections[cell->section];
-	uint64_t left = section->blocks - cell->at;
-	uint32_t step = left < PH__COPY_BLOCKS ? (uint32_t)left : PH__COPY_BLOCKS;
+	/* Behind the bytes of the data, cell->at counts pages. */
+	uint64_t size = section->bytes.size, pages = section->paged ? section->crc_count : 0;
 	enum ph_status status = PH_OK;
-	if (copy->giving && step > 0) {
-		uint8_t *to = ph__copy_take(copy, step);
-		status = ph__section_blocks(section, cell->at, step, to, true);
-		if (status != PH_OK)
-			status = copy_damaged(copy, section, step, to, status);
-	} else {
-		copy->next += left;
-		step = 0;
-		cell->at = section->blocks;
-	}
-	cell->at += step;
-	if (status == PH_OK && cell->at == section->blocks)
+	if (!cell->begun)
+		section_begin(copy, section);
+	if (cell->at < size)
+		status = bytes_step(copy, section);
+	else if (cell->at < size + pages)
+		status = page_step(copy, section, cell->at - size);
+	if (status == PH_OK && cell->at == size + pages)
 		status = section_done(copy, section);
 	return status;
 }
@@ -188,8 +286,8 @@ static enum ph_status copy_pack(struct ph__copy *copy, const uint8_t *data, uint
 	if (id == 0 || id >= copy->record.next_pack)
 		return PH_ERR_CORRUPT;
 	cell->section = 0;
-	cell->at = 0;
-	cell->rotten = false;
+	cell->filled = 0;
+	cell->begun = cell->rotten = false;
 	return ph__pack_decode(&cell->pack, copy->disk, id, data, len);
 }
 

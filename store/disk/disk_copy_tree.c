@@ -70,7 +70,9 @@ static void append(struct ph__grown_level *level, const struct ph__cell *cell, u
 		memcpy(level->low, cell->key, low_len);
 		level->low_len = low_len;
 	}
-	ph__node_append(level->node, cell);
+	bool fits = ph__node_append(level->node, cell);
+	assert(fits);
+	(void)fits;
 	level->used += size;
 }
 

@@ -150,7 +150,7 @@ static void while_pushed_to(void **state)
 	assert_int_equal(run(session, 64, 60000, push), 0);
 	assert_true(pushes > 10);
 	copy = sim_new(out.len, 64 << 20);
-	memcpy(copy->data, out.data, out.len);
+	assert_status(copy->device.ops->write(&copy->device, 0, out.data, out.len), PH_OK);
 	assert_status(sim_open(copy, &options, &opened), PH_OK);
 	assert_status(sim_check(opened), PH_OK);
 	assert_true(tool_has(opened, "a", "refs/heads/main", 1, 900000));
