@@ -16,6 +16,7 @@ static void help(FILE *to)
 	      "       packhorse fsck FILE|DEV     look for damage\n"
 	      "       packhorse export FILE|DEV REPO DIR|-          a repository out of a store\n"
 	      "       packhorse import FILE|DEV REPO DIR|BUNDLE|-   and into one\n"
+	      "       packhorse backup FILE|DEV OUT|-               a copy of a store\n"
 	      "       packhorse help COMMAND      the options of one\n"
 	      "       packhorse --version\n"
 	      "\n"
@@ -29,7 +30,7 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } tools[] = {
         {"mkfs", ph__tool_mkfs},     {"info", ph__tool_info},     {"fsck", ph__tool_fsck},
-        {"export", ph__tool_export}, {"import", ph__tool_import},
+        {"export", ph__tool_export}, {"import", ph__tool_import}, {"backup", ph__tool_backup},
 };
 
 /* "help COMMAND" is "COMMAND --help", in *argv too. */

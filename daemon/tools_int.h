@@ -74,5 +74,6 @@ int ph__tool_info(int argc, char **argv);
 int ph__tool_fsck(int argc, char **argv);
 int ph__tool_export(int argc, char **argv);
 int ph__tool_import(int argc, char **argv);
+int ph__tool_backup(int argc, char **argv);
 
 #endif

@@ -18,6 +18,7 @@ static const char usage[] = "usage: repo create NAME [--object-format=sha1|sha25
                             "       config [--add|--unset] [KEY [VALUE]]\n"
                             "       repo maintain NAME\n"
                             "       repo log NAME\n"
+                            "       backup [--with-host-key] [--keep-going] > FILE\n"
                             "       help\n";
 
 static const char help[] =
@@ -45,6 +46,11 @@ static const char help[] =
         "repo log NAME\n"
         "        Shows who pushed what and when, oldest first. Each record names the hash of\n"
         "        the one before it; that they do is checked.\n"
+        "backup [--with-host-key] [--keep-going]\n"
+        "        Writes a copy of the whole store as it is now to stdout, while the server\n"
+        "        goes on: send it to a file, which packhorse can serve. It has no host key and\n"
+        "        no receive.certNonceSeed unless --with-host-key is given. With --keep-going\n"
+        "        damage is named and does not end it.\n"
         "help\n"
         "        This text.\n";
 /* Only where an owner can end the machine. */
@@ -438,6 +444,9 @@ static enum ph_step start(struct admin *admin, uint32_t *budget)
 		return start_shutdown(admin);
 	if (strcmp(admin->argv[0], "config") == 0)
 		return start_config(admin, 1);
+	if (strcmp(admin->argv[0], "backup") == 0)
+		return admin->session.service.permission < PH_PERM_OWNER ? deny(admin)
+		                                                         : ph__admin_backup(admin);
 	if (strcmp(admin->argv[0], "repo") != 0)
 		return ph__admin_usage(admin, "no such command", admin->argv[0]);
 	if (admin->argc == 1)
@@ -470,6 +479,7 @@ static void admin_free(struct ph_session *session)
 	struct admin *admin = of(session);
 
 	ph_ref_iter_free(admin->refs);
+	ph_copy_free(admin->copy);
 	ph_session_free(admin->inner);
 	ph_txn_free(admin->txn);
 	ph_snapshot_release(admin->snapshot);

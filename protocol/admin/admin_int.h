@@ -2,7 +2,8 @@
 /*
  * An owner command while it runs: its words, and what its steps share. admin.c reads the words and
  * runs what changes a repository; admin_list.c lists them; admin_config.c is their configuration;
- * admin_maintain.c has them maintained; admin_log.c prints their log of pushes.
+ * admin_maintain.c has them maintained; admin_log.c prints their log of pushes; admin_backup.c copies
+ * all of them.
  */
 #ifndef PACKHORSE_ADMIN_INT_H
 #define PACKHORSE_ADMIN_INT_H
@@ -51,6 +52,10 @@ struct admin {
 	uint64_t log_at;       /* the record of the log to print next */
 	struct ph_oid log_tip; /* SHA-256 of the one before it */
 
+	struct ph_copy *copy; /* of backup */
+	struct ph_copy_options copy_options;
+	bool left_out; /* secrets were */
+
 	struct ph_session *inner; /* of repo maintain */
 	struct ph_log inner_log;
 	bool maintained; /* it said something */
@@ -70,6 +75,8 @@ enum ph_step ph__admin_usage(struct admin *admin, const char *what, const char *
 
 /* Reads the words of config from this one on; the repository's name, if any, was read. */
 enum ph_step ph__admin_config(struct admin *admin, unsigned at);
+/* Reads the words of backup. */
+enum ph_step ph__admin_backup(struct admin *admin);
 enum ph_step ph__admin_list(struct admin *admin, uint32_t *budget);
 enum ph_step ph__admin_log(struct admin *admin, uint32_t *budget);
 enum ph_step ph__admin_maintain(struct admin *admin, uint32_t *budget);

@@ -140,8 +140,7 @@ static enum ph_status check_section(struct check *check, const struct ph__pack *
 {
 	enum ph_status status = PH_OK;
 	for (uint32_t i = 0; i < section->piece_count && status == PH_OK; i++) {
-		struct ph__extent extent = {section->pieces[i].start, section->pieces[i].count, 0};
-		status = claim(check, extent, "a section");
+		status = claim(check, ph__pack_extent(pack, section, i), "a section");
 	}
 	if (status != PH_OK || section->epoch < check->min_epoch)
 		return status;
@@ -318,7 +317,8 @@ enum ph_status ph__disk_verify(struct ph__disk *disk, const struct ph__super *su
                                uint64_t min_epoch)
 {
 	struct check check = {.disk = disk, .min_epoch = min_epoch};
-	return check_tree(&check, &super->catalogue, catalogue_cell);
+	const struct ph__tree catalogue = ph__super_tree(super);
+	return check_tree(&check, &catalogue, catalogue_cell);
 }
 
 /* ---- the whole ---- */
@@ -326,11 +326,12 @@ enum ph_status ph__disk_verify(struct ph__disk *disk, const struct ph__super *su
 static enum ph_status check_all(struct check *check)
 {
 	const struct ph__super *super = &check->disk->super;
+	const struct ph__tree catalogue = ph__super_tree(super);
 	enum ph_status status = PH_OK;
 	for (uint32_t i = 0; i < super->map.extent_count && status == PH_OK; i++)
 		status = claim(check, super->map.extents[i], "the map");
 	if (status == PH_OK)
-		status = check_tree(check, &super->catalogue, catalogue_cell);
+		status = check_tree(check, &catalogue, catalogue_cell);
 	/* What could not be read is missing from the owners; then the map tells nothing new. */
 	if (status == PH_OK && check->findings == 0)
 		status = compare_map(check);

@@ -36,6 +36,7 @@ static void disk_free(struct ph__disk *disk)
 		disk->catalogues.oldest = next;
 	}
 	ph__freed_discard(disk, &disk->pending);
+	assert(!disk->pins && !disk->held.first);
 	ph_mem_free(disk->alloc, disk->table);
 	if (disk->cache.alloc)
 		ph__disk_cache_release(&disk->cache);
@@ -91,6 +92,7 @@ static enum ph_status disk_new(struct ph__disk **out, struct ph_device *device,
 	disk->alloc = options->alloc;
 	disk->sync = options->sync;
 	disk->log = options->log;
+	disk->why = options->why;
 	disk->limits_copy = *options->limits;
 	disk->limits = &disk->limits_copy;
 	atomic_init(&disk->durable, 0);
@@ -374,6 +376,7 @@ static const struct ph_store_ops store_ops = {
         .setting_set = store_setting_set,
         .setting_swap = store_setting_swap,
         .space = store_space,
+        .copy = ph__store_copy,
 };
 
 /* ---- opening ---- */
@@ -389,12 +392,9 @@ static enum ph_status start(struct ph__disk *disk)
 		status = ph__io_flush(&disk->io);
 	if (status != PH_OK)
 		return status;
-	struct ph__catalogue *catalogue = ph_mem_zalloc(disk->alloc, 1, sizeof(*catalogue));
+	struct ph__catalogue *catalogue = ph__catalogue_new(disk, &disk->super);
 	if (!catalogue)
 		return PH_ERR_NOMEM;
-	catalogue->tree = disk->super.catalogue;
-	catalogue->view.refs = 1;
-	catalogue->view.epoch = disk->super.epoch;
 	ph__views_push(&disk->catalogues, &catalogue->view);
 	atomic_store(&disk->durable, disk->super.epoch);
 	/* The id is random: names cannot be chosen so that they fall together in the table. */

@@ -12,6 +12,7 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cases_archive
+import cases_backup
 import cases_config
 import cases_faults
 import cases_floods
@@ -37,7 +38,7 @@ from harness import World
 MODULES = (cases_git, cases_refused, cases_random, cases_machine, cases_faults, cases_floods, cases_memory,
            cases_archive, cases_config, cases_protocol, cases_maintenance, cases_partial, cases_image,
            cases_push_fsck, cases_push_protocol, cases_push_policy, cases_push_signed, cases_push_hostile,
-           cases_large, cases_tools)
+           cases_large, cases_tools, cases_backup)
 CASES = {case.__name__: case for module in MODULES for case in module.CASES}
 
 
