@@ -148,6 +148,9 @@ void ph__io_release(struct ph__io *io);
 enum ph_status ph__io_read(struct ph__io *io, uint64_t block, uint32_t count, void *buf);
 enum ph_status ph__io_write(struct ph__io *io, uint64_t block, uint32_t count, const void *buf);
 enum ph_status ph__io_flush(struct ph__io *io);
+/* Space behind a range, and none: see device.h. Neither can end writing. */
+enum ph_status ph__io_provide(struct ph__io *io, uint64_t block, uint32_t count);
+enum ph_status ph__io_discard(struct ph__io *io, uint64_t block, uint32_t count);
 /* At least more blocks than now. PH_ERR_FULL. */
 enum ph_status ph__io_grow(struct ph__io *io, uint64_t more);
 
@@ -169,7 +172,54 @@ struct ph__map {
 	uint64_t *busy;       /* not to be allocated: in use, held by a snapshot or a transaction */
 	uint64_t *used;       /* named by the newest durable epoch; the leader's alone */
 	uint16_t *group_free; /* of PH__GROUP blocks each, by busy */
+	/* By PH__UNIT blocks, see disk_trim.c: there may be no space behind them; what is free of
+	 * them need not be given back. */
+	uint64_t *hollow, *trimmed;
+	uint64_t hollow_free; /* free blocks of hollow units */
+	bool provides;        /* the device has units that are hollow */
+	bool unknown;         /* those that come now may be */
+	bool untrimmed;       /* something was freed since trimming found nothing */
 };
+
+/* Blocks that are given back and provided together: 1 MiB. */
+#define PH__UNIT 256u
+
+static inline bool ph__bit(const uint64_t *bits, uint64_t at)
+{
+	return bits[at / 64] >> (at % 64) & 1;
+}
+
+static inline unsigned ph__ones(uint64_t word)
+{
+	word -= word >> 1 & 0x5555555555555555u;
+	word = (word & 0x3333333333333333u) + (word >> 2 & 0x3333333333333333u);
+	word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+	return (unsigned)(word * 0x0101010101010101u >> 56);
+}
+
+static inline void ph__bit_set(uint64_t *bits, uint64_t at, bool value)
+{
+	uint64_t mask = (uint64_t)1 << (at % 64);
+	bits[at / 64] = value ? bits[at / 64] | mask : bits[at / 64] & ~mask;
+}
+
+/* ---- disk_trim.c: space behind blocks ---- */
+
+/* The device's blocks that are free now may be hollow or not; those that all are in use are not. */
+void ph__map_known(struct ph__map *map);
+/* Provides space behind blocks that are taken. PH_ERR_FULL. */
+enum ph_status ph__map_back(struct ph__map *map, struct ph__extent extent);
+/* Provides so many free blocks with space, if there are so many. PH_ERR_FULL. */
+enum ph_status ph__map_back_free(struct ph__map *map, uint64_t blocks);
+/* ph_store_trim. */
+enum ph_status ph__disk_trim(struct ph_store *store, uint64_t bytes_max);
+
+/* ---- disk_map.c, on ---- */
+
+/* Blocks to be left when data is allocated. With the map's lock. */
+uint64_t ph__map_reserve(const struct ph__map *map);
+/* Marks blocks as to be allocated or not. With the map's lock. */
+void ph__map_set_busy(struct ph__map *map, uint64_t start, uint64_t count, bool busy);
 
 /* Blocks under one summary, and under one entry of the map on the device. */
 #define PH__GROUP 8192u

@@ -72,6 +72,30 @@ enum ph_status ph__io_flush(struct ph__io *io)
 	return status;
 }
 
+enum ph_status ph__io_provide(struct ph__io *io, uint64_t block, uint32_t count)
+{
+	const struct ph_device_ops *ops = io->device->ops;
+	if (!ops->provide)
+		return PH_OK;
+	ph__lock(io->sync, io->lock);
+	enum ph_status status =
+	        ops->provide(io->device, block * PH__BLOCK, (uint64_t)count * PH__BLOCK);
+	ph__unlock(io->sync, io->lock);
+	return status == PH_OK ? PH_OK : PH_ERR_FULL;
+}
+
+enum ph_status ph__io_discard(struct ph__io *io, uint64_t block, uint32_t count)
+{
+	const struct ph_device_ops *ops = io->device->ops;
+	if (!ops->discard || atomic_load(&io->failed))
+		return PH_ERR_UNSUPPORTED;
+	ph__lock(io->sync, io->lock);
+	enum ph_status status =
+	        ops->discard(io->device, block * PH__BLOCK, (uint64_t)count * PH__BLOCK);
+	ph__unlock(io->sync, io->lock);
+	return status;
+}
+
 /* Steps of an eighth, 4 MiB to 1 GiB, so that growing is rare and wastes little. */
 static uint64_t grow_step(uint64_t blocks, uint64_t more)
 {

@@ -83,6 +83,7 @@ struct ph_store_ops {
 	enum ph_status (*setting_swap)(struct ph_store *store, const char *key, const void *old,
 	                               size_t old_len, const void *data, size_t len);
 	uint64_t (*space)(struct ph_store *store); /* NULL: it knows no bound */
+	enum ph_status (*trim)(struct ph_store *store, uint64_t bytes_max); /* NULL: nothing to */
 	/* NULL: there is nothing that a copy of could be opened. */
 	enum ph_status (*copy)(struct ph_store *store, const struct ph_copy_options *options,
 	                       struct ph_copy **out);
@@ -273,6 +274,15 @@ static inline enum ph_status ph_store_setting_swap(struct ph_store *store, const
 static inline uint64_t ph_store_space(struct ph_store *store)
 {
 	return store->ops->space ? store->ops->space(store) : UINT64_MAX;
+}
+
+/*
+ * Gives space that is free back to the device, at most about so many bytes and little enough that
+ * nobody notices: for when there is nothing more urgent. PH_AGAIN: there is more; else PH_OK.
+ */
+static inline enum ph_status ph_store_trim(struct ph_store *store, uint64_t bytes_max)
+{
+	return store->ops->trim ? store->ops->trim(store, bytes_max) : PH_OK;
 }
 
 /*
