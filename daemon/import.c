@@ -74,8 +74,9 @@ static enum ph_status threads_start(struct ph_import *import)
 		return PH_ERR_NOMEM;
 	uv_mutex_init(&import->waiter->lock);
 	uv_cond_init(&import->waiter->woken);
+	/* Where there are no threads to be had, this one does it all. */
 	import->pool = ph__pool_new(0, uv_available_parallelism());
-	return import->pool ? PH_OK : PH_ERR_NOMEM;
+	return PH_OK;
 }
 
 static void threads_stop(struct ph_import *import)
@@ -204,11 +205,12 @@ enum ph_status ph__import_pack_begin(struct ph_import *import, const char *title
 	                                       .limits = &import->image.limits,
 	                                       .user = import,
 	                                       .warn = warn,
-	                                       .executor = ph__pool_executor(import->pool),
 	                                       .wake_user = import->waiter,
 	                                       .wake = wake,
 	                                       .rules = &import->fsck,
 	                                       .unchecked = !import->config.fsck_objects};
+	if (import->pool)
+		options->executor = ph__pool_executor(import->pool);
 #ifdef PH_LIBDEFLATE
 	options->unpack = ph_unpack_libdeflate();
 #endif
@@ -299,6 +301,51 @@ static enum ph_status resolve(struct ph_import *import, const char *name)
 	return status == PH_OK ? PH_OK : fail_pack(import, status, name);
 }
 
+/* Whether the repository had all of a pack before: one that was imported already, say. */
+static enum ph_status had(struct ph_import *import, bool *all)
+{
+	const struct ph_source *source = ph_txn_source(import->txn);
+	const struct ph_source *old = import->base ? ph_snapshot_source(import->base) : NULL;
+	uint32_t pack = source->ops->packs(source) - 1, entries = 0;
+	uint64_t bytes;
+
+	*all = false;
+	if (!old || old->ops->packs(old) == 0)
+		return PH_OK;
+	source->ops->pack_size(source, pack, &entries, &bytes);
+	for (uint32_t pos = 0; pos < entries; pos++) {
+		struct ph_entry entry;
+		struct ph_loc loc;
+		enum ph_status status =
+		        source->ops->entry(source, (struct ph_loc){pack, pos}, &entry);
+
+		if (status == PH_OK)
+			status = old->ops->find(old, &entry.oid, &loc);
+		if (status != PH_OK)
+			return status == PH_ERR_NOT_FOUND ? PH_OK : status;
+	}
+	*all = true;
+	return PH_OK;
+}
+
+/* A pack that brings nothing is not kept. */
+static enum ph_status keep(struct ph_import *import, uint32_t announced)
+{
+	bool all = announced == 0;
+	enum ph_status status = PH_OK;
+
+	if (!all) {
+		status = ph_txn_pack_end(import->txn, import->pack);
+		if (status == PH_OK)
+			status = had(import, &all);
+	}
+	if (status == PH_OK && all)
+		ph_txn_pack_drop(import->txn, import->pack);
+	else if (status == PH_OK)
+		import->packs++;
+	return status;
+}
+
 enum ph_status ph__import_pack_end(struct ph_import *import, const char *name)
 {
 	struct ph_pack_in_stats stats;
@@ -315,12 +362,7 @@ enum ph_status ph__import_pack_end(struct ph_import *import, const char *name)
 	import->pack_in = NULL;
 	import->objects += stats.received;
 	import->bytes += stats.bytes;
-	if (stats.announced == 0) {
-		ph_txn_pack_drop(import->txn, import->pack);
-		return PH_OK;
-	}
-	import->packs++;
-	return ph_txn_pack_end(import->txn, import->pack);
+	return keep(import, stats.announced);
 }
 
 /* ---- the end ---- */

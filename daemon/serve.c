@@ -4,6 +4,7 @@
  * order: stop accepting, let sessions end for a while, close the store.
  */
 #include "daemon_int.h"
+#include "tools_int.h"
 #include <packhorse/device_posix.h>
 #include <errno.h>
 #include <malloc.h>
@@ -108,6 +109,7 @@ static bool store_open_disk(struct server *server)
 	const char *path = server->options->store;
 	struct ph_store_disk_options options = {0};
 	struct ph_device *device;
+	const char *found = NULL;
 	enum ph_status status;
 
 	errno = 0;
@@ -128,7 +130,9 @@ static bool store_open_disk(struct server *server)
 		status = ph_store_disk_open(&server->store, device, &options);
 	if (status == PH_ERR_INVALID) {
 		/* A blank block device is formatted, anything else is left as it is. */
-		status = ph_store_disk_format(device, &options);
+		status = ph__blank_look(device, &found);
+		if (status == PH_OK)
+			status = found ? PH_ERR_EXISTS : ph_store_disk_format(device, &options);
 		if (status == PH_OK)
 			status = ph_store_disk_open(&server->store, device, &options);
 		else if (status == PH_ERR_EXISTS)
