@@ -195,7 +195,8 @@ enum ph_status ph_ssh_host_key_kept(struct ph_store *store, char *buf, size_t le
 	if (status != PH_ERR_NOT_FOUND)
 		return status;
 	status = ph_ssh_host_key_generate(buf, &len);
-	return status == PH_OK ? ph_store_setting_set(store, PH_SETTING_HOST_KEY, buf, len) : status;
+	return status == PH_OK ? ph_store_setting_set(store, PH_SETTING_HOST_KEY, buf, len)
+	                       : status;
 }
 
 enum ph_status ph_ssh_fingerprint(const struct ph_ssh_server *server, char *buf, size_t len)

@@ -2,8 +2,8 @@
 /*
  * An owner command while it runs: its words, and what its steps share. admin.c reads the words and
  * runs what changes a repository; admin_list.c lists them; admin_config.c is their configuration;
- * admin_maintain.c has them maintained; admin_log.c prints their log of pushes; admin_backup.c copies
- * all of them.
+ * admin_maintain.c has them maintained; admin_log.c prints their log of pushes; admin_backup.c
+ * copies all of them.
  */
 #ifndef PACKHORSE_ADMIN_INT_H
 #define PACKHORSE_ADMIN_INT_H

@@ -17,7 +17,7 @@
 #ifndef PACKHORSE_DISK_COPY_INT_H
 #define PACKHORSE_DISK_COPY_INT_H
 
-#include "disk_int.h"
+#include "disk_pin_int.h"
 
 /* Blocks of a section or value that one step reads. */
 #define PH__COPY_BLOCKS 16u
@@ -84,6 +84,10 @@ void ph__copy_map_block(const struct ph__copy *copy, uint64_t number, uint8_t *o
 void ph__copy_ring_block(struct ph__copy *copy, uint64_t number, uint8_t *out);
 
 /* ---- disk_copy.c ---- */
+
+/* ph_store_copy. */
+enum ph_status ph__store_copy(struct ph_store *store, const struct ph_copy_options *options,
+                              struct ph_copy **out);
 
 enum ph__copy_phase {
 	PH__COPY_PLAN,     /* data, counted */

@@ -61,6 +61,7 @@ struct ph__disk;
 struct ph__batch;
 struct ph__repo;
 struct ph__dtxn;
+struct ph__pin;
 
 /* ---- integers: big endian, as in the index of a pack ---- */
 
@@ -367,20 +368,6 @@ enum ph_status ph__freed_new(struct ph__freed **out, struct ph__disk *disk, uint
 /* freed may be NULL. */
 void ph__freed_append(struct ph__freed_list *list, struct ph__freed *freed);
 void ph__freed_discard(struct ph__disk *disk, struct ph__freed_list *list);
-
-/* ---- disk_pin.c: an epoch that is kept as a whole ---- */
-
-struct ph__pin {
-	struct ph__pin *next;
-	struct ph__super super; /* as it was */
-};
-
-/* The newest durable epoch: no block that it names is used again before unpin. */
-void ph__disk_pin(struct ph__disk *disk, struct ph__pin *pin);
-void ph__disk_unpin(struct ph__disk *disk, struct ph__pin *pin);
-/* With the lock held: whether a pinned epoch names what was written in birth and given up in freed.
- */
-bool ph__disk_pinned(const struct ph__disk *disk, uint64_t birth, uint64_t freed);
 
 /* ---- disk_cache.c: verified bytes of the device, bounded ---- */
 
@@ -970,11 +957,6 @@ enum ph_status ph__commit(struct ph__disk *disk, struct ph__request *request, ph
  * done. PH_OK when it was done, and well.
  */
 enum ph_status ph__commit_cancel(struct ph__disk *disk, struct ph__request *request);
-
-/* ---- disk_copy.c: all of it as a stream ---- */
-
-enum ph_status ph__store_copy(struct ph_store *store, const struct ph_copy_options *options,
-                              struct ph_copy **out);
 
 /* ---- disk_open.c: which superblock to believe ---- */
 

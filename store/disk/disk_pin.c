@@ -5,7 +5,7 @@
  * snapshots. What was written after the pin goes its usual way, so however long a pin lasts, no
  * more is held than the epoch has.
  */
-#include "disk_int.h"
+#include "disk_pin_int.h"
 
 #include <assert.h>
 

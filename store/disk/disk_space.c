@@ -9,7 +9,7 @@
  * And space on its way back: what a commit gave up waits until no snapshot shows it and, on a
  * device that cannot flush, until so many epochs have passed that the older ones are safe.
  */
-#include "disk_int.h"
+#include "disk_pin_int.h"
 
 #include <assert.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * A store on a device: formatting, opening, closing, and the operations of the store itself. What
  * the bytes on the device mean is in SPEC.md, how the parts hang together in disk_int.h.
  */
-#include "disk_int.h"
+#include "disk_copy_int.h"
 
 #include <assert.h>
 #include <string.h>

@@ -10,8 +10,8 @@ extern "C" {
 #endif
 
 /*
- * A function for ph_copy_options.setting: leaves out the host key, and receive.certNonceSeed of the server and
- * of each repository. A server that is started on the copy makes a host key of its own.
+ * A function for ph_copy_options.setting: leaves out the host key, and receive.certNonceSeed of the
+ * server and of each repository. A server that is started on the copy makes a host key of its own.
  * user is a bool, set when something was left out.
  */
 PH_API enum ph_status ph_backup_setting(void *user, const char *repo, const char *key, void *data,
