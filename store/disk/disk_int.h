@@ -27,6 +27,8 @@
 #define PH__FORMAT_VERSION 1u
 #define PH__BLOCK 4096u
 #define PH__RING_BLOCKS 32u
+/* Blocks of a store: 64 TiB. The map's length in bytes has 32 bits. */
+#define PH__BLOCKS_MAX ((uint64_t)1 << 34)
 /* Bytes of a section under one checksum: small enough that a random read of an object is cheap. */
 #define PH__CHUNK 16384u
 #define PH__CHUNK_BLOCKS (PH__CHUNK / PH__BLOCK)
