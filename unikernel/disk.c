@@ -57,12 +57,6 @@ static enum ph_status disk_flush(struct ph_device *device)
 	return note(ph__plat_block_flush(), "a flush", 0);
 }
 
-static enum ph_status disk_discard(struct ph_device *device, uint64_t offset, uint64_t len)
-{
-	(void)device;
-	return ph__plat_block_discard(offset, len);
-}
-
 static void disk_close(struct ph_device *device)
 {
 	(void)device;
@@ -70,19 +64,15 @@ static void disk_close(struct ph_device *device)
 
 static struct ph_device *find_device(void)
 {
-	static struct ph_device_ops ops = {.read = disk_read,
-	                                   .write = disk_write,
-	                                   .flush = disk_flush,
-	                                   .discard = disk_discard,
-	                                   .close = disk_close};
+	static struct ph_device_ops ops = {
+	        .read = disk_read, .write = disk_write, .flush = disk_flush, .close = disk_close};
 	static struct ph_device device;
 
 	if (ph__plat_block_open(&info) != PH_OK)
 		return NULL;
 	if (!info.can_flush)
 		ops.flush = NULL;
-	if (!info.can_discard)
-		ops.discard = NULL;
+	ops.discard = info.discard;
 	device = (struct ph_device){&ops, info.bytes, info.block_bytes, info.read_only};
 	return &device;
 }

@@ -80,12 +80,14 @@ void ph__plat_net_flush(void);
 size_t ph__plat_net_receive(void *buf, size_t size);
 
 /* The disk. PH_ERR_NOT_FOUND: there is none. */
+struct ph_device;
 struct ph__block_info {
 	uint64_t bytes;
 	uint32_t block_bytes; /* 512 to 4096 */
 	bool read_only;
 	bool can_flush; /* false: writes may be lost on power failure */
-	bool can_discard;
+	/* As that of packhorse/device.h, which device is not looked at. NULL: it cannot. */
+	enum ph_status (*discard)(struct ph_device *device, uint64_t offset, uint64_t len);
 };
 enum ph_status ph__plat_block_open(struct ph__block_info *info);
 /* offset and len are multiples of block_bytes. Wait until done. PH_ERR_IO. */
@@ -93,7 +95,5 @@ enum ph_status ph__plat_block_read(uint64_t offset, void *buf, size_t len);
 enum ph_status ph__plat_block_write(uint64_t offset, const void *buf, size_t len);
 /* All writes that returned are on stable storage. PH_ERR_IO. Only when can_flush. */
 enum ph_status ph__plat_block_flush(void);
-/* What is in the range is not needed any more. Only when can_discard. */
-enum ph_status ph__plat_block_discard(uint64_t offset, uint64_t len);
 
 #endif

@@ -19,6 +19,7 @@
 
 #include "../txn_meta_int.h"
 #include "../txn_refs_int.h"
+#include "disk_bits_int.h"
 
 #include <packhorse/hash.h>
 #include <packhorse/store_disk.h>
@@ -27,6 +28,8 @@
 #define PH__FORMAT_VERSION 1u
 #define PH__BLOCK 4096u
 #define PH__RING_BLOCKS 32u
+/* Blocks of a store: 64 TiB. The map's length in bytes has 32 bits. */
+#define PH__BLOCKS_MAX ((uint64_t)1 << 34)
 /* Bytes of a section under one checksum: small enough that a random read of an object is cheap. */
 #define PH__CHUNK 16384u
 #define PH__CHUNK_BLOCKS (PH__CHUNK / PH__BLOCK)
@@ -62,41 +65,6 @@ struct ph__batch;
 struct ph__repo;
 struct ph__dtxn;
 struct ph__pin;
-
-/* ---- integers: big endian, as in the index of a pack ---- */
-
-static inline void ph__put16(uint8_t *to, uint32_t value)
-{
-	to[0] = (uint8_t)(value >> 8);
-	to[1] = (uint8_t)value;
-}
-
-static inline void ph__put32(uint8_t *to, uint32_t value)
-{
-	ph__put16(to, value >> 16);
-	ph__put16(to + 2, value & 0xffff);
-}
-
-static inline void ph__put64(uint8_t *to, uint64_t value)
-{
-	ph__put32(to, (uint32_t)(value >> 32));
-	ph__put32(to + 4, (uint32_t)value);
-}
-
-static inline uint32_t ph__get16(const uint8_t *from)
-{
-	return (uint32_t)from[0] << 8 | from[1];
-}
-
-static inline uint32_t ph__get32(const uint8_t *from)
-{
-	return ph__get16(from) << 16 | ph__get16(from + 2);
-}
-
-static inline uint64_t ph__get64(const uint8_t *from)
-{
-	return (uint64_t)ph__get32(from) << 32 | ph__get32(from + 4);
-}
 
 /* ---- locks that may be absent ---- */
 
@@ -184,25 +152,6 @@ struct ph__map {
 
 /* Blocks that are given back and provided together: 1 MiB. */
 #define PH__UNIT 256u
-
-static inline bool ph__bit(const uint64_t *bits, uint64_t at)
-{
-	return bits[at / 64] >> (at % 64) & 1;
-}
-
-static inline unsigned ph__ones(uint64_t word)
-{
-	word -= word >> 1 & 0x5555555555555555u;
-	word = (word & 0x3333333333333333u) + (word >> 2 & 0x3333333333333333u);
-	word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fu;
-	return (unsigned)(word * 0x0101010101010101u >> 56);
-}
-
-static inline void ph__bit_set(uint64_t *bits, uint64_t at, bool value)
-{
-	uint64_t mask = (uint64_t)1 << (at % 64);
-	bits[at / 64] = value ? bits[at / 64] | mask : bits[at / 64] & ~mask;
-}
 
 /* ---- disk_trim.c: space behind blocks ---- */
 

@@ -8,13 +8,20 @@
 
 #include <assert.h>
 
+/* Blocks of a device; what is behind the largest store is not used. */
+static uint64_t usable(const struct ph_device *device)
+{
+	uint64_t blocks = device->bytes / PH__BLOCK;
+	return blocks < PH__BLOCKS_MAX ? blocks : PH__BLOCKS_MAX;
+}
+
 enum ph_status ph__io_init(struct ph__io *io, struct ph_device *device, const struct ph_sync *sync)
 {
 	assert(PH__BLOCK % device->block_bytes == 0);
 	io->device = device;
 	io->sync = sync;
 	io->lock = NULL;
-	atomic_init(&io->blocks, device->bytes / PH__BLOCK);
+	atomic_init(&io->blocks, usable(device));
 	atomic_init(&io->failed, false);
 	return sync ? sync->mutex_new(sync->user, &io->lock) : PH_OK;
 }
@@ -115,11 +122,13 @@ enum ph_status ph__io_grow(struct ph__io *io, uint64_t more)
 	ph__lock(io->sync, io->lock);
 	uint64_t blocks = atomic_load(&io->blocks);
 	uint64_t step = grow_step(blocks, more);
-	enum ph_status status = ops->grow(io->device, (blocks + step) * PH__BLOCK);
-	if (status != PH_OK && step > more)
+	enum ph_status status = PH_ERR_FULL;
+	if (more <= PH__BLOCKS_MAX - blocks)
+		status = ops->grow(io->device, (blocks + step) * PH__BLOCK);
+	if (status != PH_OK && step > more && more <= PH__BLOCKS_MAX - blocks)
 		status = ops->grow(io->device, (blocks + more) * PH__BLOCK);
 	if (status == PH_OK)
-		atomic_store(&io->blocks, io->device->bytes / PH__BLOCK);
+		atomic_store(&io->blocks, usable(io->device));
 	ph__unlock(io->sync, io->lock);
 	return status == PH_OK ? PH_OK : PH_ERR_FULL;
 }

@@ -431,26 +431,24 @@ static void disk_discards(void **state)
 	(void)state;
 	start_discard(BLOCK_FLUSH | BLOCK_DISCARD, 100);
 	assert_int_equal(ph__plat_block_open(&info), PH_OK);
-	assert_true(info.can_discard);
+	assert_non_null(info.discard);
 	check_disk();
-	assert_int_equal(ph__plat_block_discard(4096, 256 * 512), PH_OK);
+	assert_int_equal(info.discard(NULL, 4096, 256 * 512), PH_OK);
 	assert_int_equal(sim.discards, 3);
 	assert_memory_equal(sim.disk, data, 4096);
 	assert_int_equal(sim.disk[4096], 0x5a);
 	assert_int_equal(sim.disk[4096 + 256 * 512 - 1], 0x5a);
 	assert_int_not_equal(sim.disk[4096 + 256 * 512 + 1], 0x5a);
-	assert_int_equal(ph__plat_block_discard(info.bytes, 512), PH_ERR_INVALID);
-	assert_int_equal(ph__plat_block_discard(100, 512), PH_ERR_INVALID);
+	assert_int_equal(info.discard(NULL, info.bytes, 512), PH_ERR_IO);
 	sim.fail_request = sim.requests + 2;
-	assert_int_equal(ph__plat_block_discard(0, 300 * 512), PH_ERR_IO);
+	assert_int_equal(info.discard(NULL, 0, 300 * 512), PH_ERR_IO);
 	check_disk();
 	/* Not offered, with a limit of nothing, and on a disk that is read-only. */
 	static const uint64_t none[] = {0, BLOCK_DISCARD, BLOCK_DISCARD | BLOCK_READ_ONLY};
 	for (unsigned i = 0; i < 3; i++) {
 		start_discard(none[i], i == 1 ? 0 : 100);
 		assert_int_equal(ph__plat_block_open(&info), PH_OK);
-		assert_false(info.can_discard);
-		assert_int_equal(ph__plat_block_discard(0, 512), PH_ERR_UNSUPPORTED);
+		assert_null(info.discard);
 	}
 }
 

@@ -299,12 +299,50 @@ static void test_file(void **state)
 	rmdir(folder);
 }
 
+/* ---- sizes ---- */
+
+/* From the smallest device to one whose map of free blocks does not fit small machines. */
+static void test_sizes(void **state)
+{
+	static const uint64_t sizes[] = {1, 16, 100, 5000, 1 << 20};
+	char folder[] = "/tmp/ph-size-XXXXXX", path[64];
+	struct ph_device *device;
+	struct ph_store *store;
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/store.img", folder);
+	sim_options(&options);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		assert_status(ph_device_posix_open(&device, options.alloc, path, true), PH_OK);
+		device->ops->close(device);
+		/* All of it a hole. */
+		if (truncate(path, (off_t)(sizes[i] * MIB)) != 0)
+			break;
+		assert_status(ph_device_posix_open(&device, options.alloc, path, false), PH_OK);
+		assert_status(ph_store_disk_format(device, &options), PH_OK);
+		assert_status(ph_store_disk_open(&store, device, &options), PH_OK);
+		assert_status(tool_create(store, "r"), PH_OK);
+		for (uint32_t k = 1; k < 20; k++)
+			assert_status(tool_push(store, "r", "refs/heads/a", k, 9000), PH_OK);
+		assert_status(sim_check(store), PH_OK);
+		ph_store_close(store);
+		assert_status(ph_device_posix_open(&device, options.alloc, path, false), PH_OK);
+		assert_status(ph_store_disk_open(&store, device, &options), PH_OK);
+		assert_true(tool_has(store, "r", "refs/heads/a", 19, 9000));
+		ph_store_close(store);
+		assert_int_equal(unlink(path), 0);
+	}
+	unlink(path);
+	rmdir(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_deleted),       cmocka_unit_test(test_snapshot),
 	        cmocka_unit_test(test_without_flush), cmocka_unit_test(test_no_space),
 	        cmocka_unit_test(test_churn),         cmocka_unit_test(test_file),
+	        cmocka_unit_test(test_sizes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -233,11 +233,3 @@ enum ph_status ph__plat_block_flush(void)
 	long result = PH__CALL(SYS_fdatasync, ph__host_state.disk);
 	return result == 0 ? PH_OK : PH_ERR_IO;
 }
-
-/* A hole could be out of space when it is written again, and a disk has no word for that. */
-enum ph_status ph__plat_block_discard(uint64_t offset, uint64_t len)
-{
-	(void)offset;
-	(void)len;
-	return PH_ERR_UNSUPPORTED;
-}

@@ -166,10 +166,3 @@ enum ph_status ph__plat_block_flush(void)
 {
 	return PH_ERR_UNSUPPORTED;
 }
-
-enum ph_status ph__plat_block_discard(uint64_t offset, uint64_t len)
-{
-	(void)offset;
-	(void)len;
-	return PH_ERR_UNSUPPORTED;
-}

@@ -62,6 +62,8 @@ static uint64_t number(struct ph__virtio *device, unsigned offset, unsigned len)
 	return value;
 }
 
+static enum ph_status discard(struct ph_device *device, uint64_t offset, uint64_t len);
+
 /* Limits of the device, made sane. */
 static enum ph_status identify(struct ph__virtio *device)
 {
@@ -101,7 +103,7 @@ static enum ph_status identify(struct ph__virtio *device)
 	if ((device->accepted & FEATURE_DISCARD) != 0 && !disk.info.read_only)
 		disk.discard_sectors = (uint32_t)number(device, 36, 4);
 	disk.discard_sectors -= disk.discard_sectors % (uint32_t)(block / SECTOR_BYTES);
-	disk.info.can_discard = disk.discard_sectors != 0;
+	disk.info.discard = disk.discard_sectors != 0 ? discard : NULL;
 	return PH_OK;
 }
 
@@ -231,36 +233,27 @@ enum ph_status ph__plat_block_flush(void)
 	return finish();
 }
 
-static enum ph_status discard(uint64_t sector, uint32_t sectors)
-{
-	int slot = ph__virtq_take(&disk.queue);
-	if (slot < 0)
-		return PH_ERR_IO;
-	struct request *request = &disk.requests[slot];
-	request->range.sector = sector;
-	request->range.sectors = sectors;
-	request->range.flags = 0;
-	submit(slot, TYPE_DISCARD, 0, (const uint8_t *)&request->range, sizeof(request->range));
-	ph__virtq_kick(&disk.queue);
-	return finish();
-}
-
-enum ph_status ph__plat_block_discard(uint64_t offset, uint64_t len)
+static enum ph_status discard(struct ph_device *device, uint64_t offset, uint64_t len)
 {
 	uint64_t sector = offset / SECTOR_BYTES, left = len / SECTOR_BYTES;
 	enum ph_status status = PH_OK;
 
-	if (disk.device == NULL || disk.device->broken)
+	(void)device;
+	if (disk.device->broken || left > disk.info.bytes / SECTOR_BYTES - sector)
 		return PH_ERR_IO;
-	if (!disk.info.can_discard)
-		return PH_ERR_UNSUPPORTED;
-	if (offset % disk.info.block_bytes != 0 || len % disk.info.block_bytes != 0 ||
-	    offset > disk.info.bytes || len > disk.info.bytes - offset)
-		return PH_ERR_INVALID;
 	while (left > 0 && status == PH_OK) {
 		uint32_t part = left < disk.discard_sectors ? (uint32_t)left : disk.discard_sectors;
-
-		status = discard(sector, part);
+		int slot = ph__virtq_take(&disk.queue);
+		if (slot < 0)
+			return PH_ERR_IO;
+		struct request *request = &disk.requests[slot];
+		request->range.sector = sector;
+		request->range.sectors = part;
+		request->range.flags = 0;
+		submit(slot, TYPE_DISCARD, 0, (const uint8_t *)&request->range,
+		       sizeof(request->range));
+		ph__virtq_kick(&disk.queue);
+		status = finish();
 		sector += part;
 		left -= part;
 	}
