@@ -268,6 +268,9 @@ struct ph__freed_list {
 
 /* PH_ERR_CORRUPT, PH_ERR_IO, PH_ERR_NOMEM. */
 enum ph_status ph__space_load(struct ph__disk *disk, const struct ph__super *super);
+/* Reads blocks [first, first + count) of the map's area. */
+enum ph_status ph__space_read(struct ph__disk *disk, const struct ph__map_root *map, uint32_t first,
+                              uint32_t count, uint8_t *to);
 /* Adds the batch's changes to the map of its superblock. */
 enum ph_status ph__space_prepare(struct ph__batch *batch);
 /* The batch is durable: so are its changes. */
@@ -377,6 +380,9 @@ struct ph__ptr ph__ptr_get(const uint8_t *from);
 enum ph_status ph__tree_node(struct ph__disk *disk, const struct ph__batch *batch,
                              const struct ph__tree *tree, const struct ph__ptr *ptr, uint8_t level,
                              uint8_t *node);
+/* The same, from the device, past the cache. */
+enum ph_status ph__tree_node_direct(struct ph__disk *disk, const struct ph__tree *tree,
+                                    const struct ph__ptr *ptr, uint8_t level, uint8_t *node);
 /* value has PH__VALUE_MAX bytes. PH_ERR_NOT_FOUND. */
 enum ph_status ph__tree_get(struct ph__disk *disk, const struct ph__batch *batch,
                             const struct ph__tree *tree, const void *key, uint32_t key_len,
@@ -407,8 +413,6 @@ enum ph_status ph__cursor_next(struct ph__cursor *cursor, struct ph__cell *out);
 struct ph__walk {
 	struct ph__disk *disk;
 	const struct ph__batch *batch;
-	bool direct;        /* past the cache */
-	uint64_t min_epoch; /* subtrees written before are left out */
 	void *user;
 	enum ph_status (*node)(void *user, const struct ph__ptr *ptr);
 	enum ph_status (*cell)(void *user, const struct ph__cell *cell);
@@ -532,8 +536,9 @@ enum ph_status ph__section_write(struct ph__section *section, uint64_t block, ui
                                  const void *buf);
 /* Gives its blocks back: it was never committed. */
 void ph__section_free_blocks(struct ph__section *section);
-/* Reads all and checks all, past the cache. */
-enum ph_status ph__section_check(struct ph__section *section);
+/* Read and check one page of checksums, or one chunk, past the cache, into a buffer of its size. */
+enum ph_status ph__section_check_page(struct ph__section *section, uint32_t page, uint8_t *buf);
+enum ph_status ph__section_check_chunk(struct ph__section *section, uint64_t chunk, uint8_t *buf);
 /* Blocks of data; checksum pages come behind. */
 uint64_t ph__section_data_blocks(const struct ph__section *section);
 
@@ -829,6 +834,11 @@ enum ph_status ph__disk_choose(struct ph__disk *disk);
 /* Whether all that was written in min_epoch or later is there. */
 enum ph_status ph__disk_verify(struct ph__disk *disk, const struct ph__super *super,
                                uint64_t min_epoch);
+
+/* ---- disk_scrub.c ---- */
+
+enum ph_status ph__disk_scrub(struct ph_store *store, const struct ph_scrub_options *options,
+                              struct ph_scrub **out);
 
 /* ---- store_disk.c: the store ---- */
 

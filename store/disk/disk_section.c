@@ -145,16 +145,6 @@ enum ph_status ph__section_write(struct ph__section *section, uint64_t block, ui
 
 /* ---- checksums ---- */
 
-static enum ph_status load_page(struct ph__section *section, uint32_t page,
-                                struct ph__disk_cache_entry *entry)
-{
-	uint64_t block = ph__section_data_blocks(section) + page;
-	enum ph_status status = move_blocks(section, block, 1, entry->data, NULL);
-	if (status == PH_OK && ph_crc32(0, entry->data, PH__BLOCK) != section->crcs[page])
-		status = PH_ERR_CORRUPT;
-	return status;
-}
-
 static enum ph_status crc_of(struct ph__section *section, uint64_t chunk, uint32_t *crc)
 {
 	if (!section->paged) {
@@ -173,7 +163,7 @@ static enum ph_status crc_of(struct ph__section *section, uint64_t chunk, uint32
 		        ph__disk_cache_entry_new(cache, &key, PH__BLOCK);
 		if (!entry)
 			return PH_ERR_NOMEM;
-		enum ph_status status = load_page(section, page, entry);
+		enum ph_status status = ph__section_check_page(section, page, entry->data);
 		if (status != PH_OK) {
 			ph__disk_cache_entry_free(cache, entry);
 			return status;
@@ -284,15 +274,16 @@ enum ph_status ph__section_read(struct ph__section *section, uint64_t offset, vo
 	return status;
 }
 
-enum ph_status ph__section_check(struct ph__section *section)
+enum ph_status ph__section_check_page(struct ph__section *section, uint32_t page, uint8_t *buf)
 {
-	uint8_t *data = ph_mem_alloc(section->disk->alloc, PH__CHUNK);
-	if (!data)
-		return PH_ERR_NOMEM;
-	enum ph_status status = PH_OK;
-	uint64_t chunks = (stored(section) + PH__CHUNK - 1) / PH__CHUNK;
-	for (uint64_t chunk = 0; chunk < chunks && status == PH_OK; chunk++)
-		status = load_chunk(section, chunk, data);
-	ph_mem_free(section->disk->alloc, data);
+	uint64_t block = ph__section_data_blocks(section) + page;
+	enum ph_status status = move_blocks(section, block, 1, buf, NULL);
+	if (status == PH_OK && ph_crc32(0, buf, PH__BLOCK) != section->crcs[page])
+		status = PH_ERR_CORRUPT;
 	return status;
+}
+
+enum ph_status ph__section_check_chunk(struct ph__section *section, uint64_t chunk, uint8_t *buf)
+{
+	return load_chunk(section, chunk, buf);
 }

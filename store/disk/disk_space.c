@@ -112,9 +112,8 @@ void ph__space_settle(struct ph__disk *disk)
 
 /* ---- loading ---- */
 
-/* Reads blocks [first, first + count) of the area. */
-static enum ph_status read_area(struct ph__disk *disk, const struct ph__map_root *map,
-                                uint32_t first, uint32_t count, uint8_t *to)
+enum ph_status ph__space_read(struct ph__disk *disk, const struct ph__map_root *map, uint32_t first,
+                              uint32_t count, uint8_t *to)
 {
 	enum ph_status status = PH_OK;
 	for (uint32_t i = 0; i < map->extent_count && count > 0 && status == PH_OK; i++) {
@@ -179,7 +178,7 @@ static enum ph_status load_base(struct ph__disk *disk, const struct ph__super *s
 	uint8_t *data = ph_mem_alloc(disk->alloc, (size_t)blocks * PH__BLOCK);
 	if (!data)
 		return PH_ERR_NOMEM;
-	enum ph_status status = read_area(disk, map, 0, blocks, data);
+	enum ph_status status = ph__space_read(disk, map, 0, blocks, data);
 	if (status == PH_OK && ph_crc32(0, data, (size_t)blocks * PH__BLOCK) != map->base_crc)
 		status = PH_ERR_CORRUPT;
 	if (status == PH_OK)
@@ -253,7 +252,7 @@ static enum ph_status load_log(struct ph__disk *disk, const struct ph__super *su
 	if (!data)
 		return PH_ERR_NOMEM;
 	struct ph__extents recent = {NULL, 0, 0};
-	enum ph_status status = read_area(disk, map, map->base_blocks, map->log_used, data);
+	enum ph_status status = ph__space_read(disk, map, map->base_blocks, map->log_used, data);
 	if (status == PH_OK && ph_crc32(0, data, bytes) != map->log_crc)
 		status = PH_ERR_CORRUPT;
 	for (uint32_t i = 0; i < map->log_used && status == PH_OK; i++)

@@ -9,8 +9,8 @@
 #include <assert.h>
 #include <string.h>
 
-static enum ph_status read_node(struct ph__disk *disk, const struct ph__tree *tree,
-                                const struct ph__ptr *ptr, uint8_t level, uint8_t *node)
+enum ph_status ph__tree_node_direct(struct ph__disk *disk, const struct ph__tree *tree,
+                                    const struct ph__ptr *ptr, uint8_t level, uint8_t *node)
 {
 	if (!ph__extent_valid(disk, (struct ph__extent){ptr->block, 1, 0}))
 		return PH_ERR_CORRUPT;
@@ -39,7 +39,7 @@ enum ph_status ph__tree_node(struct ph__disk *disk, const struct ph__batch *batc
 	        ph__disk_cache_entry_new(&disk->cache, &key, PH__BLOCK);
 	if (!entry)
 		return PH_ERR_NOMEM;
-	enum ph_status status = read_node(disk, tree, ptr, level, entry->data);
+	enum ph_status status = ph__tree_node_direct(disk, tree, ptr, level, entry->data);
 	if (status != PH_OK) {
 		ph__disk_cache_entry_free(&disk->cache, entry);
 		return status;
@@ -195,13 +195,8 @@ enum ph_status ph__cursor_next(struct ph__cursor *cursor, struct ph__cell *out)
 static enum ph_status walk_load(const struct ph__walk *walk, const struct ph__tree *tree,
                                 const struct ph__ptr *ptr, uint8_t level, struct ph__tree_level *to)
 {
-	const uint8_t *fresh = walk->batch ? ph__batch_find(walk->batch, ptr->block) : NULL;
-	enum ph_status status;
 	to->slot = to->count = 0;
-	if (walk->direct && !fresh)
-		status = read_node(walk->disk, tree, ptr, level, to->node);
-	else
-		status = ph__tree_node(walk->disk, walk->batch, tree, ptr, level, to->node);
+	enum ph_status status = ph__tree_node(walk->disk, walk->batch, tree, ptr, level, to->node);
 	if (status != PH_OK)
 		return walk->bad(walk->user, ptr, status);
 	to->count = ph__node_count(to->node);
@@ -226,7 +221,7 @@ static enum ph_status walk_levels(const struct ph__walk *walk, const struct ph__
 		ph__node_cell(at->node, at->slot++, &cell);
 		if (level == 0) {
 			status = walk->cell ? walk->cell(walk->user, &cell) : PH_OK;
-		} else if (cell.ptr.epoch >= walk->min_epoch) {
+		} else {
 			level--;
 			status = walk_load(walk, tree, &cell.ptr, level, &levels[level]);
 		}
@@ -236,7 +231,7 @@ static enum ph_status walk_levels(const struct ph__walk *walk, const struct ph__
 
 enum ph_status ph__tree_walk(const struct ph__walk *walk, const struct ph__tree *tree)
 {
-	if (tree->height == 0 || tree->root.epoch < walk->min_epoch)
+	if (tree->height == 0)
 		return PH_OK;
 	if (tree->height > PH__TREE_HEIGHT)
 		return walk->bad(walk->user, &tree->root, PH_ERR_CORRUPT);

@@ -374,6 +374,7 @@ static const struct ph_store_ops store_ops = {
         .setting_set = store_setting_set,
         .setting_swap = store_setting_swap,
         .space = store_space,
+        .scrub = ph__disk_scrub,
 };
 
 /* ---- opening ---- */

@@ -59,6 +59,8 @@ struct ph_store;
 struct ph_snapshot;
 struct ph_ref_iter;
 struct ph_txn;
+struct ph_scrub;
+struct ph_scrub_options;
 
 /* Called once, from any thread, when what answered PH_PENDING can go on. Must not block. */
 typedef void (*ph_wake)(void *arg);
@@ -79,6 +81,11 @@ struct ph_store_ops {
 	enum ph_status (*setting_swap)(struct ph_store *store, const char *key, const void *old,
 	                               size_t old_len, const void *data, size_t len);
 	uint64_t (*space)(struct ph_store *store); /* NULL: it knows no bound */
+	/* scrub.h. NULL: nothing can rot. */
+	enum ph_status (*scrub)(struct ph_store *store, const struct ph_scrub_options *options,
+	                        struct ph_scrub **out);
+	/* NULL: every repository can be opened. */
+	enum ph_status (*remove)(struct ph_store *store, const char *name, struct ph_txn **out);
 };
 
 struct ph_store {
@@ -204,6 +211,17 @@ static inline enum ph_status ph_store_create(struct ph_store *store, const char 
                                              enum ph_hash_algo algo, struct ph_txn **out)
 {
 	return store->ops->create(store, name, algo, out);
+}
+
+/*
+ * A transaction that deletes a repository by name, for one that is too damaged to be opened: what
+ * of it can be read is freed. It is committed as it is and takes nothing else. PH_ERR_NOT_FOUND;
+ * PH_ERR_EXISTS when it can be opened: then delete it as others are.
+ */
+static inline enum ph_status ph_store_remove(struct ph_store *store, const char *name,
+                                             struct ph_txn **out)
+{
+	return store->ops->remove ? store->ops->remove(store, name, out) : PH_ERR_UNSUPPORTED;
 }
 
 /*
