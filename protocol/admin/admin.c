@@ -223,6 +223,10 @@ static enum ph_step run_delete(struct admin *admin, uint32_t *budget)
 
 		if (status == PH_OK)
 			status = ph_txn_delete_repo(admin->txn);
+		/* Too damaged to be opened: by its name. */
+		else if (status == PH_ERR_CORRUPT || status == PH_ERR_IO)
+			status = ph_store_remove(admin->session.service.store, admin->repo,
+			                         &admin->txn);
 		if (status != PH_OK)
 			return ph__admin_fail(admin, status);
 	}

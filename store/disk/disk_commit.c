@@ -158,6 +158,15 @@ static enum ph_status write_batch(struct ph__batch *batch, struct ph__request *r
 static void publish_work(struct ph__disk *disk, struct ph__work *work)
 {
 	struct ph__repo *repo = work->repo;
+	if (!repo && !work->deleted)
+		return;
+	if (!repo) {
+		/* Nobody could read it but by the catalogue. */
+		ph__freed_append(&disk->catalogues.newest->freed, work->freed);
+		work->freed = NULL;
+		ph__repo_retire_name(disk, work->name);
+		return;
+	}
 	if (work->from) {
 		ph__freed_append(&work->from->view.freed, work->freed);
 		work->freed = NULL;
@@ -177,11 +186,23 @@ static void publish_work(struct ph__disk *disk, struct ph__work *work)
 	work->to = NULL;
 }
 
+/* Whether one is deleted by its name: nobody may be reading it in then. */
+static bool removes(const struct ph__batch *batch)
+{
+	for (const struct ph__work *work = batch->works; work; work = work->next)
+		if (!work->repo)
+			return true;
+	return false;
+}
+
 static void publish(struct ph__batch *batch)
 {
 	struct ph__disk *disk = batch->disk;
 	struct ph__freed_list map_freed = {NULL, NULL};
+	bool load = removes(batch);
 	ph__space_commit(batch);
+	if (load)
+		ph__lock(disk->sync, disk->load);
 	ph__lock(disk->sync, disk->lock);
 	disk->super = batch->super;
 	atomic_store(&disk->durable, batch->epoch);
@@ -198,6 +219,8 @@ static void publish(struct ph__batch *batch)
 	ph__space_return(disk, &map_freed);
 	ph__space_settle(disk);
 	ph__unlock(disk->sync, disk->lock);
+	if (load)
+		ph__unlock(disk->sync, disk->load);
 	batch->catalogue = NULL;
 	batch->catalogue_freed = batch->map_freed = NULL;
 }

@@ -648,6 +648,10 @@ enum ph_status ph__repo_open(struct ph__disk *disk, const char *name, struct ph_
 enum ph_status ph__state_new(struct ph__state **out, struct ph__disk *disk, struct ph__repo *repo,
                              const struct ph__record *record, struct ph__pack **packs,
                              uint32_t pack_count, struct ph__shallow *shallow);
+/* Whether somebody has it open, or had it lately. */
+bool ph__repo_is_open(struct ph__disk *disk, const char *name);
+/* With load and lock held: as retire, for one that may have been opened while it was deleted. */
+void ph__repo_retire_name(struct ph__disk *disk, const char *name);
 /* A state that nobody else has seen. */
 void ph__state_free(struct ph__disk *disk, struct ph__state *state);
 /* The place of a pack, or pack_count. */
@@ -756,7 +760,7 @@ struct ph__batch_blob {
 /* A repository as the batch leaves it. */
 struct ph__work {
 	struct ph__work *next;
-	struct ph__repo *repo; /* made by the batch when created */
+	struct ph__repo *repo; /* made by the batch when created; NULL: cannot be opened */
 	struct ph__state *from, *to;
 	const char *name;
 	struct ph__record record;
@@ -834,6 +838,11 @@ enum ph_status ph__disk_choose(struct ph__disk *disk);
 /* Whether all that was written in min_epoch or later is there. */
 enum ph_status ph__disk_verify(struct ph__disk *disk, const struct ph__super *super,
                                uint64_t min_epoch);
+
+/* ---- disk_delete.c ---- */
+
+/* The store's remove. */
+enum ph_status ph__disk_remove(struct ph_store *store, const char *name, struct ph_txn **out);
 
 /* ---- disk_scrub.c ---- */
 

@@ -302,6 +302,21 @@ void ph__repo_retire(struct ph__disk *disk, struct ph__repo *repo)
 	settle(disk, repo);
 }
 
+bool ph__repo_is_open(struct ph__disk *disk, const char *name)
+{
+	ph__lock(disk->sync, disk->lock);
+	bool open = find_repo(disk, name) != NULL;
+	ph__unlock(disk->sync, disk->lock);
+	return open;
+}
+
+void ph__repo_retire_name(struct ph__disk *disk, const char *name)
+{
+	struct ph__repo *repo = find_repo(disk, name);
+	if (repo)
+		ph__repo_retire(disk, repo);
+}
+
 void ph__repo_free_all(struct ph__disk *disk)
 {
 	for (uint32_t i = 0; disk->table && i <= disk->table_mask; i++) {

@@ -375,6 +375,7 @@ static const struct ph_store_ops store_ops = {
         .setting_swap = store_setting_swap,
         .space = store_space,
         .scrub = ph__disk_scrub,
+        .remove = ph__disk_remove,
 };
 
 /* ---- opening ---- */
