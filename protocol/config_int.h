@@ -16,6 +16,7 @@ enum ph__config_type {
 	PH__CONFIG_BOOL,
 	PH__CONFIG_ANY_SHA1,
 	PH__CONFIG_SECONDS,
+	PH__CONFIG_DAYS,
 	PH__CONFIG_SIZE,
 	PH__CONFIG_DENY,
 	PH__CONFIG_DENY_UNUSED, /* as the one before, and without effect */

@@ -8,6 +8,7 @@
 #include "image.h"
 
 #include <packhorse/maintenance.h>
+#include <packhorse/scrubber.h>
 
 #include <assert.h>
 #include <poll.h>
@@ -72,6 +73,7 @@ static struct ph_session *upkeep; /* NULL between two of them */
 static char upkeep_repo[PH_REPO_NAME_MAX + 1];
 static uint64_t upkeep_began_ms, upkeep_at_ms; /* at: when to look again */
 static bool upkeep_woken;
+static struct ph_session *scrubber; /* looks for rot while nothing is to be maintained */
 static uint16_t port;
 static unsigned generation;
 
@@ -306,7 +308,22 @@ static bool start_upkeep(struct ph_service *service)
 	service->changed = on_changed;
 	upkeep_service = *service;
 	upkeep_service.wake = on_upkeep_wake;
-	return true;
+	return ph_scrubber_open(&scrubber, &upkeep_service) == PH_OK;
+}
+
+/* The scrubber's next slice, when that is due. */
+static bool run_scrubber(uint64_t ms)
+{
+	unsigned state = ph_session_state(scrubber);
+	bool due = (state & PH_WANT_RUN) || ms >= ph_session_deadline(scrubber);
+
+	if (state & PH_DONE)
+		return false;
+	if (due)
+		ph_session_run(scrubber, ms, wall_s(), units);
+	if (ph_session_deadline(scrubber) < upkeep_at_ms)
+		upkeep_at_ms = ph_session_deadline(scrubber);
+	return due;
 }
 
 /* The session's next slice, or its end, or the next session; false when there is nothing to do. */
@@ -317,9 +334,10 @@ static bool run_upkeep(void)
 
 	if (!upkeep) {
 		upkeep_began_ms = ms;
-		return ph_maintenance_queue_next(upkeep_queue, ms, upkeep_repo, &upkeep_at_ms) ==
-		               PH_OK &&
-		       ph_maintenance_open(&upkeep, &upkeep_service, upkeep_repo) == PH_OK;
+		if (ph_maintenance_queue_next(upkeep_queue, ms, upkeep_repo, &upkeep_at_ms) !=
+		    PH_OK)
+			return run_scrubber(ms);
+		return ph_maintenance_open(&upkeep, &upkeep_service, upkeep_repo) == PH_OK;
 	}
 	if (state & PH_DONE) {
 		ph_maintenance_queue_ended(upkeep_queue, upkeep_repo, ms, ms - upkeep_began_ms,
@@ -512,6 +530,7 @@ enum ph__exit ph__serve(struct ph_ssh_options *options, const struct ph__net_opt
 	}
 	stop_upkeep();
 	ph_ssh_server_free(server);
+	ph_session_free(scrubber);
 	ph_maintenance_queue_free(upkeep_queue);
 	return code;
 }

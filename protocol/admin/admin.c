@@ -18,6 +18,7 @@ static const char usage[] = "usage: repo create NAME [--object-format=sha1|sha25
                             "       config [--add|--unset] [KEY [VALUE]]\n"
                             "       repo maintain NAME\n"
                             "       repo log NAME\n"
+                            "       scrub [state]\n"
                             "       help\n";
 
 static const char help[] =
@@ -45,6 +46,10 @@ static const char help[] =
         "repo log NAME\n"
         "        Shows who pushed what and when, oldest first. Each record names the hash of\n"
         "        the one before it; that they do is checked.\n"
+        "scrub\n"
+        "        Reads all that is stored and names what is damaged, with the objects it hits.\n"
+        "        The server does so by itself, slowly (packhorse.scrubDays); findings are in\n"
+        "        its log, and \"scrub state\" tells when it was last done.\n"
         "help\n"
         "        This text.\n";
 /* Only where an owner can end the machine. */
@@ -406,6 +411,18 @@ static enum ph_step start_shutdown(struct admin *admin)
 	return PH_STEP_AGAIN;
 }
 
+static enum ph_step start_scrub(struct admin *admin)
+{
+	bool state = admin->argc > 1 && strcmp(admin->argv[1], "state") == 0;
+
+	if (admin->session.service.permission < PH_PERM_OWNER)
+		return deny(admin);
+	if (admin->argc > 2 || (admin->argc == 2 && !state))
+		return ph__admin_usage(admin, "what is this", admin->argv[admin->argc - 1]);
+	admin->step = state ? ph__admin_scrub_state : ph__admin_scrub;
+	return PH_STEP_AGAIN;
+}
+
 static enum ph_step start_config(struct admin *admin, unsigned at)
 {
 	if (admin->session.service.permission < PH_PERM_OWNER)
@@ -442,6 +459,8 @@ static enum ph_step start(struct admin *admin, uint32_t *budget)
 		return start_shutdown(admin);
 	if (strcmp(admin->argv[0], "config") == 0)
 		return start_config(admin, 1);
+	if (strcmp(admin->argv[0], "scrub") == 0)
+		return start_scrub(admin);
 	if (strcmp(admin->argv[0], "repo") != 0)
 		return ph__admin_usage(admin, "no such command", admin->argv[0]);
 	if (admin->argc == 1)
@@ -475,6 +494,7 @@ static void admin_free(struct ph_session *session)
 
 	ph_ref_iter_free(admin->refs);
 	ph_session_free(admin->inner);
+	ph_scrub_free(admin->scrub);
 	ph_txn_free(admin->txn);
 	ph_snapshot_release(admin->snapshot);
 	ph_mem_free(session->service.alloc, admin->config);

@@ -14,6 +14,7 @@
 
 #include <packhorse/admin.h>
 #include <packhorse/refname.h>
+#include <packhorse/scrub.h>
 
 /* A name with every byte escaped. */
 #define ADMIN_ESCAPED_BYTES (4u * PH_REF_NAME_MAX + 1)
@@ -51,6 +52,9 @@ struct admin {
 	uint64_t log_at;       /* the record of the log to print next */
 	struct ph_oid log_tip; /* SHA-256 of the one before it */
 
+	struct ph_scrub *scrub; /* of scrub */
+	uint64_t sign_ms;       /* when to say that it goes on */
+
 	struct ph_session *inner; /* of repo maintain */
 	struct ph_log inner_log;
 	bool maintained; /* it said something */
@@ -72,6 +76,8 @@ enum ph_step ph__admin_usage(struct admin *admin, const char *what, const char *
 enum ph_step ph__admin_config(struct admin *admin, unsigned at);
 enum ph_step ph__admin_list(struct admin *admin, uint32_t *budget);
 enum ph_step ph__admin_log(struct admin *admin, uint32_t *budget);
+enum ph_step ph__admin_scrub(struct admin *admin, uint32_t *budget);
+enum ph_step ph__admin_scrub_state(struct admin *admin, uint32_t *budget);
 enum ph_step ph__admin_maintain(struct admin *admin, uint32_t *budget);
 
 #endif

@@ -70,6 +70,7 @@ static bool same_root(const struct ph__tree *a, const struct ph__tree *b)
 void ph__scrub_leave(struct ph__scrub *scrub)
 {
 	ph__scrub_pack_leave(scrub);
+	memcpy(scrub->last, scrub->repo, sizeof(scrub->last));
 	scrub->repo[0] = '\0';
 	scrub->tree.placed = false;
 }
@@ -168,7 +169,10 @@ static void scrub_progress(const struct ph_scrub *base, struct ph_scrub_progress
 	out->bytes = scrub->bytes;
 	out->repos = scrub->repos;
 	out->findings = scrub->findings;
+	uint64_t blocks = scrub->super.blocks, free = ph__map_free_blocks(&scrub->disk->map);
+	out->total = (blocks > free ? blocks - free : 0) * PH__BLOCK;
 	out->repo = scrub->repo;
+	out->last = scrub->last;
 }
 
 static void scrub_free(struct ph_scrub *base)

@@ -76,6 +76,7 @@ struct ph__scrub {
 	/* Trees. */
 	struct ph__scrub_walk catalogue, tree;
 	char repo[PH_REPO_NAME_MAX + 1]; /* "" between two */
+	char last[PH_REPO_NAME_MAX + 1];
 	struct ph__record record;
 	uint64_t repo_findings;    /* when it was begun */
 	uint64_t refs, packs, log; /* counted */

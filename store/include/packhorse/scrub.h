@@ -62,7 +62,9 @@ struct ph_scrub_progress {
 	uint64_t bytes;    /* read so far */
 	uint64_t repos;    /* begun */
 	uint64_t findings; /* told so far */
+	uint64_t total;    /* about as many bytes are there to be read */
 	const char *repo;  /* the one at work, "" between two; until the next step */
+	const char *last;  /* the last one that was done with; likewise */
 };
 
 struct ph_scrub_ops {
