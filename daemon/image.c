@@ -36,6 +36,7 @@ bool ph__image_device(struct ph_image *image, const char *path, bool create)
 	image->options.alloc = ph_alloc_libc();
 	image->options.limits = &image->limits;
 	image->options.random = ph__random;
+	image->options.sync = &ph__sync_uv;
 	errno = 0;
 	status = ph_device_posix_open(&image->device, image->options.alloc, path, create);
 	if (status != PH_OK)
@@ -89,6 +90,50 @@ int ph__tool_parse(int argc, char **argv, const char *flag, bool *set, const cha
 		}
 	}
 	if (*path)
+		return -1;
+	usage(stderr);
+	return PH_EXIT_USAGE;
+}
+
+static const struct ph_tool_flag *flag_find(const struct ph_tool_flag *flags, const char *text)
+{
+	for (; flags->name; flags++)
+		if (strcmp(flags->name, text) == 0 ||
+		    (flags->other && strcmp(flags->other, text) == 0))
+			return flags;
+	return NULL;
+}
+
+int ph__tool_args(int argc, char **argv, const struct ph_tool_flag *flags, const char **given,
+                  unsigned count, void (*usage)(FILE *to))
+{
+	unsigned got = 0;
+	bool ended = false;
+
+	for (int i = 0; i < argc; i++) {
+		bool is_flag = !ended && argv[i][0] == '-' && argv[i][1];
+		const struct ph_tool_flag *flag = is_flag ? flag_find(flags, argv[i]) : NULL;
+
+		if (is_flag && strcmp(argv[i], "--help") == 0) {
+			usage(stdout);
+			return PH_EXIT_OK;
+		}
+		if (is_flag && strcmp(argv[i], "--") == 0) {
+			ended = true;
+		} else if (flag) {
+			*flag->set = true;
+		} else if (is_flag) {
+			fprintf(stderr, "packhorse: unknown option '%s'\n", argv[i]);
+			usage(stderr);
+			return PH_EXIT_USAGE;
+		} else if (got == count) {
+			usage(stderr);
+			return PH_EXIT_USAGE;
+		} else {
+			given[got++] = argv[i];
+		}
+	}
+	if (got == count)
 		return -1;
 	usage(stderr);
 	return PH_EXIT_USAGE;

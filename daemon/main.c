@@ -14,7 +14,8 @@ static void help(FILE *to)
 	      "       packhorse mkfs FILE|DEV     make an empty store\n"
 	      "       packhorse info FILE|DEV     what is in a store\n"
 	      "       packhorse fsck FILE|DEV     look for damage\n"
-	      "       packhorse export FILE|DEV REPO DIR|-\n"
+	      "       packhorse export FILE|DEV REPO DIR|-          a repository out of a store\n"
+	      "       packhorse import FILE|DEV REPO DIR|BUNDLE|-   and into one\n"
 	      "       packhorse --version\n"
 	      "\n"
 	      "Without options, serve keeps its repositories in ./packhorse.img, takes your own\n"
@@ -30,6 +31,7 @@ static const struct {
         {"info", ph__tool_info},
         {"fsck", ph__tool_fsck},
         {"export", ph__tool_export},
+        {"import", ph__tool_import},
 };
 
 int main(int argc, char **argv)

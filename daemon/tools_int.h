@@ -35,10 +35,37 @@ void ph__image_failed(const char *path, const char *what, enum ph_status status)
 int ph__tool_parse(int argc, char **argv, const char *flag, bool *set, const char **path,
                    void (*usage)(FILE *to));
 
+/* A flag of a tool: --quiet, maybe -q (or NULL), and what it sets. The last has no name. */
+struct ph_tool_flag {
+	const char *name, *other;
+	bool *set;
+};
+/*
+ * Arguments of a tool: flags in any place, and exactly count others, into given. "-" is one of
+ * those; "--" ends the flags. -1 to go on, or an exit code after a line that says why.
+ */
+int ph__tool_args(int argc, char **argv, const struct ph_tool_flag *flags, const char **given,
+                  unsigned count, void (*usage)(FILE *to));
+
+/* ---- json.c ---- */
+
+/* UTF-8, in quotes and escaped. */
+void ph__json_text(FILE *to, const char *text);
+
+/* ---- interrupt.c ---- */
+
+/* From now on SIGINT, SIGTERM and SIGHUP wait, in this thread and those that it starts. */
+void ph__interrupt_hold(void);
+/* Whether one of them waits: clean up, then release. */
+bool ph__interrupt_waits(void);
+/* What waits ends the program now. */
+void ph__interrupt_release(void);
+
 /* The commands; argv is what follows their names. Exit codes. */
 int ph__tool_mkfs(int argc, char **argv);
 int ph__tool_info(int argc, char **argv);
 int ph__tool_fsck(int argc, char **argv);
 int ph__tool_export(int argc, char **argv);
+int ph__tool_import(int argc, char **argv);
 
 #endif
