@@ -18,9 +18,11 @@ enum ph_finding_part {
 	PH_FINDING_SUPERBLOCK, /* another one serves */
 	PH_FINDING_MAP,        /* of free blocks: the store cannot be written to */
 	PH_FINDING_SPACE,      /* blocks with two owners, or with none */
-	PH_FINDING_TREE,  /* refs, settings, records of packs, the log: what names everything */
-	PH_FINDING_VALUE, /* one entry of it */
-	PH_FINDING_PACK,  /* a section of a pack */
+	PH_FINDING_TREE,   /* refs, settings, records of packs, the log: what names everything */
+	PH_FINDING_VALUE,  /* one entry of it */
+	PH_FINDING_PACK,   /* a section of a pack */
+	PH_FINDING_OBJECT, /* one object: by who makes and hashes them */
+	PH_FINDING_REF,    /* by who follows them */
 };
 
 /* Ids of objects that a finding names; what is beyond is counted. */
