@@ -179,6 +179,7 @@ static enum ph_status open_work(struct ph__batch *batch, struct ph__dtxn *txn,
 
 static enum ph_status name_free(struct ph__batch *batch, const char *name)
 {
+	const struct ph__tree catalogue = ph__super_tree(&batch->super);
 	uint8_t key[PH__KEY_MAX], value[PH__VALUE_MAX];
 	uint32_t len;
 	const struct ph__work *work = ph__work_find(batch, name);
@@ -186,7 +187,7 @@ static enum ph_status name_free(struct ph__batch *batch, const char *name)
 		return work->created ? PH_ERR_EXISTS : PH_AGAIN;
 	uint32_t key_len = ph__key_name(key, PH__KEY_REPO, name);
 	enum ph_status status =
-	        ph__tree_get(batch->disk, NULL, &batch->super.catalogue, key, key_len, value, &len);
+	        ph__tree_get(batch->disk, NULL, &catalogue, key, key_len, value, &len);
 	if (status != PH_ERR_NOT_FOUND)
 		return status == PH_OK ? PH_ERR_EXISTS : status;
 	return batch->super.repos >= batch->disk->limits->repos_max ? PH_ERR_LIMIT : PH_OK;
@@ -416,7 +417,7 @@ enum ph_status ph__batch_apply(struct ph__batch *batch, struct ph__dtxn *txn)
 
 static enum ph_status check_setting(struct ph__batch *batch, const uint8_t *key, uint32_t key_len)
 {
-	const struct ph__tree *tree = &batch->super.catalogue;
+	const struct ph__tree tree = ph__super_tree(&batch->super);
 	uint8_t value[PH__VALUE_MAX];
 	uint32_t count, len;
 	for (uint32_t i = 0; i < batch->setting_count; i++) {
@@ -424,10 +425,10 @@ static enum ph_status check_setting(struct ph__batch *batch, const uint8_t *key,
 		if (ph__key_cmp(key, key_len, edit->key, edit->key_len) == 0)
 			return PH_AGAIN;
 	}
-	enum ph_status status = ph__tree_get(batch->disk, NULL, tree, key, key_len, value, &len);
+	enum ph_status status = ph__tree_get(batch->disk, NULL, &tree, key, key_len, value, &len);
 	if (status != PH_ERR_NOT_FOUND)
 		return status;
-	status = ph__settings_count(batch->disk, NULL, tree, &count);
+	status = ph__settings_count(batch->disk, NULL, &tree, &count);
 	if (status != PH_OK)
 		return status;
 	return count + batch->setting_count < PH__SETTINGS_MAX ? PH_OK : PH_ERR_LIMIT;
@@ -437,10 +438,10 @@ static enum ph_status check_old(struct ph__batch *batch, const uint8_t *key, uin
                                 const struct ph__request *request)
 {
 	struct ph__disk *disk = batch->disk;
+	const struct ph__tree tree = ph__super_tree(&batch->super);
 	uint8_t value[PH__VALUE_MAX], *data;
 	uint32_t len, data_len;
-	enum ph_status status =
-	        ph__tree_get(disk, NULL, &batch->super.catalogue, key, key_len, value, &len);
+	enum ph_status status = ph__tree_get(disk, NULL, &tree, key, key_len, value, &len);
 	if (status == PH_ERR_NOT_FOUND)
 		return request->old ? PH_ERR_CONFLICT : PH_OK;
 	if (status == PH_OK && !request->old)
@@ -471,8 +472,8 @@ static enum ph_status add_setting(struct ph__batch *batch, const uint8_t *key, u
 	memcpy(copy, key, key_len);
 	if (value_len)
 		memcpy(copy + key_len, value, value_len);
-	batch->settings[batch->setting_count++] =
-	        (struct ph__edit){copy, value_len ? copy + key_len : NULL, key_len, value_len};
+	batch->settings[batch->setting_count++] = (struct ph__edit){
+	        copy, value_len ? copy + key_len : NULL, key_len, value_len, false};
 	return PH_OK;
 }
 

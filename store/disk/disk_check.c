@@ -28,7 +28,7 @@ enum ph_status ph__disk_verify(struct ph__disk *disk, const struct ph__super *su
 	scrub->fixed = scrub->first = true;
 	scrub->min_epoch = min_epoch;
 	scrub->super = *super;
-	scrub->catalogue.tree = super->catalogue;
+	scrub->catalogue.tree = ph__super_tree(&scrub->super);
 	scrub->stage = PH__SCRUB_TREES;
 	status = run(scrub);
 	ph__scrub_free(scrub);

@@ -73,10 +73,13 @@ static enum ph_status apply_catalogue(struct ph__batch *batch)
 {
 	const struct ph_alloc *alloc = batch->disk->alloc;
 	struct catalogue_edits edits;
+	struct ph__tree tree = ph__super_tree(&batch->super);
 	enum ph_status status = catalogue_edits(batch, &edits);
 	if (status == PH_OK)
-		status = ph__tree_apply(batch, &batch->super.catalogue, edits.list, edits.count,
+		status = ph__tree_apply(batch, &tree, edits.list, edits.count,
 		                        &batch->catalogue_frees);
+	tree.held = NULL;
+	batch->super.catalogue = tree;
 	ph_mem_free(alloc, edits.list);
 	ph_mem_free(alloc, edits.memory);
 	return status;
@@ -96,11 +99,9 @@ static enum ph_status make_views(struct ph__batch *batch)
 		if (status == PH_OK)
 			status = ph__freed_new(&work->freed, disk, batch->epoch, &work->frees);
 	}
-	batch->catalogue = ph_mem_zalloc(disk->alloc, 1, sizeof(*batch->catalogue));
+	batch->catalogue = ph__catalogue_new(disk, &batch->super);
 	if (!batch->catalogue)
 		return PH_ERR_NOMEM;
-	batch->catalogue->tree = batch->super.catalogue;
-	batch->catalogue->view.refs = 1;
 	if (status == PH_OK)
 		status = ph__freed_new(&batch->catalogue_freed, disk, batch->epoch,
 		                       &batch->catalogue_frees);
@@ -211,7 +212,6 @@ static void publish(struct ph__batch *batch)
 	/* The view is its first member. */
 	struct ph__catalogue *old = (struct ph__catalogue *)disk->catalogues.newest;
 	ph__freed_append(&old->view.freed, batch->catalogue_freed);
-	batch->catalogue->view.epoch = batch->epoch;
 	ph__views_push(&disk->catalogues, &batch->catalogue->view);
 	if (ph__view_put(disk, &disk->catalogues, &old->view))
 		ph_mem_free(disk->alloc, old);

@@ -24,7 +24,7 @@
 #include <packhorse/store_disk.h>
 #include <stdatomic.h>
 
-#define PH__FORMAT_VERSION 0u
+#define PH__FORMAT_VERSION 1u
 #define PH__BLOCK 4096u
 #define PH__RING_BLOCKS 32u
 /* Bytes of a section under one checksum: small enough that a random read of an object is cheap. */
@@ -48,6 +48,10 @@
 #define PH__BLOB_MAX (64u << 20)
 /* Extents of the area that the map of free blocks is in. */
 #define PH__MAP_EXTENTS 32u
+/* Changes of the map that a superblock carries; more go to a block of the map's log. */
+#define PH__TAIL_ENTRIES 96u
+/* Bytes of edits of the catalogue that a superblock carries. */
+#define PH__HELD_ROOM 2392u
 /* Records kept in a repository's log of pushes; the oldest go first. */
 #define PH__LOG_KEPT 65536u
 /* Repositories that nobody looks at and that stay in memory all the same. */
@@ -210,14 +214,30 @@ struct ph__ptr {
 	uint32_t crc;
 };
 
-/* height 0: empty. owner: the repository's id, 0 for the catalogue. */
+/*
+ * height 0: no nodes. owner: the repository's id, 0 for the catalogue. A tree may have a buffer,
+ * see disk_buffer.c: in a block of its own, or where held points, which is borrowed memory of
+ * PH__BLOCK bytes in the form of a leaf, with no cells when there is nothing.
+ */
 struct ph__tree {
 	struct ph__ptr root;
+	struct ph__ptr buffer;
+	uint8_t *held;
 	uint64_t owner;
 	uint8_t height;
 };
 
-/* Where the map of free blocks is: a base, then a log of changes, in one area. */
+/* A change of the map. */
+struct ph__map_entry {
+	uint64_t start;
+	uint32_t count;
+	bool free; /* else taken */
+};
+
+/*
+ * Where the map of free blocks is: a base, then a log of changes, in one area, and the newest
+ * changes here.
+ */
 struct ph__map_root {
 	struct ph__extent extents[PH__MAP_EXTENTS];
 	uint32_t extent_count;
@@ -227,6 +247,8 @@ struct ph__map_root {
 	uint32_t log_blocks; /* behind them */
 	uint32_t log_used;
 	uint32_t log_crc;
+	uint32_t tail_count;
+	struct ph__map_entry tail[PH__TAIL_ENTRIES];
 };
 
 struct ph__super {
@@ -237,14 +259,21 @@ struct ph__super {
 	uint64_t generation;
 	uint64_t next_repo;
 	uint64_t repos;
-	bool unflushed; /* written to a device that cannot flush */
-	struct ph__tree catalogue;
+	bool unflushed;            /* written to a device that cannot flush */
+	struct ph__tree catalogue; /* without its buffer: see ph__super_tree */
 	struct ph__map_root map;
+	uint8_t buffer[PH__BLOCK]; /* of the catalogue, as a leaf */
 };
 
+/* The catalogue, with its buffer, for as long as the superblock stays where it is. */
+struct ph__tree ph__super_tree(const struct ph__super *super);
 void ph__super_encode(const struct ph__super *super, uint8_t *block);
-/* PH_END for a slot that holds none, PH_ERR_CORRUPT, PH_ERR_UNSUPPORTED. */
-enum ph_status ph__super_decode(struct ph__super *super, const uint8_t *block);
+#define PH__MAP_ENTRY_BYTES 12u
+void ph__map_entry_put(uint8_t *to, const struct ph__map_entry *entry);
+/* false when it is not within the blocks of the store. */
+bool ph__map_entry_get(struct ph__map_entry *entry, const uint8_t *from, uint64_t blocks);
+/* PH_END for a slot that holds none, PH_ERR_CORRUPT, PH_ERR_UNSUPPORTED; *why says what is. */
+enum ph_status ph__super_decode(struct ph__super *super, const uint8_t *block, const char **why);
 /*
  * Reads the ring: the valid ones, newest first, at most PH__RING_BLOCKS. PH_ERR_INVALID when the
  * device holds no store, PH_ERR_CORRUPT when it did.
@@ -358,6 +387,8 @@ struct ph__cell {
 void ph__node_make(uint8_t *node, uint64_t block, uint64_t epoch, uint64_t owner, uint8_t level,
                    const struct ph__cell *cells, uint32_t count);
 size_t ph__cell_size(uint8_t level, const struct ph__cell *cell);
+/* Adds a cell behind the others of a leaf; false when it has no room. */
+bool ph__node_append(uint8_t *node, const struct ph__cell *cell);
 uint32_t ph__node_count(const uint8_t *node);
 uint8_t ph__node_level(const uint8_t *node);
 void ph__node_cell(const uint8_t *node, uint32_t slot, struct ph__cell *out);
@@ -373,6 +404,18 @@ int ph__key_cmp(const uint8_t *a, uint32_t a_len, const uint8_t *b, uint32_t b_l
 void ph__ptr_put(uint8_t *to, const struct ph__ptr *ptr);
 struct ph__ptr ph__ptr_get(const uint8_t *from);
 #define PH__PTR_BYTES 20u
+
+/* ---- disk_buffer.c: edits that are not yet in a tree's nodes ---- */
+
+/* The value of a key that is removed; in buffers only. */
+#define PH__VALUE_REMOVED 2u
+bool ph__cell_removes(const struct ph__cell *cell);
+bool ph__tree_buffered(const struct ph__tree *tree);
+/* Copies the buffer of a tree that has one into 4 KiB. */
+enum ph_status ph__buffer_load(struct ph__disk *disk, const struct ph__batch *batch,
+                               const struct ph__tree *tree, uint8_t *node);
+/* No cells at all. */
+void ph__buffer_clear(uint8_t *node);
 
 /* ---- disk_tree.c: reading trees ---- */
 
@@ -393,12 +436,20 @@ struct ph__tree_level {
 	uint8_t node[PH__BLOCK];
 };
 
+/* value has PH__VALUE_MAX bytes. In the nodes alone, without the buffer. PH_ERR_NOT_FOUND. */
+enum ph_status ph__nodes_get(struct ph__disk *disk, const struct ph__batch *batch,
+                             const struct ph__tree *tree, const void *key, uint32_t key_len,
+                             uint8_t *value, uint32_t *value_len);
+
 /* Walks cells in order. */
 struct ph__cursor {
 	struct ph__disk *disk;
 	const struct ph__batch *batch;
 	struct ph__tree tree;
 	struct ph__tree_level *levels; /* [0] is the leaf */
+	struct ph__tree_level *buffer; /* NULL when there is none; count 0 until it is read */
+	struct ph__cell cell;          /* the next one of the nodes */
+	bool waits;                    /* there is one */
 };
 
 enum ph_status ph__cursor_init(struct ph__cursor *cursor, struct ph__disk *disk,
@@ -429,7 +480,19 @@ struct ph__edit {
 	const uint8_t *value; /* NULL removes */
 	uint32_t key_len;
 	uint32_t value_len;
+	bool settled; /* the value in the nodes is not in use any more; see disk_buffer.c */
 };
+
+/* What else goes with a change of the nodes: blobs, and the block of a buffer if it is not 0. */
+struct ph__gone {
+	struct ph__extents blobs;
+	struct ph__ptr buffer;
+};
+
+/* The same as ph__tree_apply, on the nodes alone. */
+enum ph_status ph__nodes_apply(struct ph__batch *batch, struct ph__tree *tree,
+                               const struct ph__edit *edits, uint32_t count,
+                               const struct ph__gone *gone, struct ph__extents *frees);
 
 /*
  * Applies edits, sorted by key and each key once. Nodes and blobs that go are added to frees. On
@@ -462,8 +525,7 @@ struct ph__record {
 	struct ph__tree tree;
 };
 
-#define PH__RECORD_BYTES 112u
-#define PH__RECORD_BYTES_MIN 96u /* before logs were chained */
+#define PH__RECORD_BYTES 132u
 void ph__record_encode(const struct ph__record *record, uint8_t *to);
 enum ph_status ph__record_decode(struct ph__record *record, const uint8_t *value, uint32_t len);
 
@@ -514,14 +576,16 @@ struct ph__section {
 	uint64_t number; /* in memory: names its bytes in the cache */
 	uint64_t epoch;
 	uint32_t type;
-	bool paged; /* crcs are those of pages of checksums, behind the data */
+	uint32_t skip; /* bytes of its first block that belong to a section before it */
+	bool paged;    /* crcs are those of pages of checksums, behind the data */
+	bool joined;   /* its last block is written by the section behind it */
 	struct ph__piece *pieces;
 	uint32_t piece_count, piece_room;
 	uint32_t *crcs;
 	uint32_t crc_count, crc_room;
 	uint64_t blocks; /* in pieces */
-	/* Bytes from tail_at on are in memory until the commit writes them; NULL when there are
-	 * none. */
+	/* Bytes from tail_at on are in memory until the commit writes them, behind those that are
+	 * skipped; NULL when there are none. */
 	uint8_t *tail;
 	uint64_t tail_at;
 };
@@ -534,12 +598,13 @@ enum ph_status ph__section_read(struct ph__section *section, uint64_t offset, vo
                                 size_t len);
 enum ph_status ph__section_write(struct ph__section *section, uint64_t block, uint32_t count,
                                  const void *buf);
-/* Gives its blocks back: it was never committed. */
+/* Gives its blocks back: it was never committed. A block that it shares is the other's. */
 void ph__section_free_blocks(struct ph__section *section);
-/* Read and check one page of checksums, or one chunk, past the cache, into a buffer of its size. */
+/* Read and check one page of checksums, or one chunk, past the cache, into a buffer of PH__CHECK_BYTES. */
+#define PH__CHECK_BYTES (PH__CHUNK + PH__BLOCK)
 enum ph_status ph__section_check_page(struct ph__section *section, uint32_t page, uint8_t *buf);
 enum ph_status ph__section_check_chunk(struct ph__section *section, uint64_t chunk, uint8_t *buf);
-/* Blocks of data; checksum pages come behind. */
+/* Blocks of data, with what it skips; checksum pages come behind. */
 uint64_t ph__section_data_blocks(const struct ph__section *section);
 
 /* ---- disk_pack.c: packs in memory and their records ---- */
@@ -565,8 +630,17 @@ enum ph_status ph__pack_encode(struct ph__disk *disk, const struct ph__pack *pac
 /* Without reading its index. */
 enum ph_status ph__pack_decode(struct ph__pack **out, struct ph__disk *disk, uint64_t id,
                                const uint8_t *data, uint32_t len);
+/* The highest section below a type, or NULL. */
+struct ph__section *ph__pack_before(const struct ph__pack *pack, uint32_t type);
+/* Extent i of a section without the block that one before it has too; count may become 0. */
+struct ph__extent ph__pack_extent(const struct ph__pack *pack, const struct ph__section *section,
+                                  uint32_t i);
+/* All blocks of a pack, each once. */
 enum ph_status ph__pack_extents(struct ph__disk *disk, const struct ph__pack *pack,
                                 struct ph__extents *out);
+/* The blocks of a section that no other one of the pack has. */
+enum ph_status ph__pack_own_extents(struct ph__disk *disk, const struct ph__pack *pack,
+                                    const struct ph__section *section, struct ph__extents *out);
 
 /* ---- disk_sink.c: sections being written ---- */
 
@@ -581,8 +655,11 @@ struct ph__sink {
 enum ph_status ph__sink_new(struct ph__sink **out, struct ph__disk *disk, uint32_t type);
 /* Its section stays with whoever retained it; unless keep, its blocks are given back. */
 void ph__sink_free(struct ph__sink *sink, bool keep);
-/* No more bytes: exact space, checksums in place. */
-enum ph_status ph__sink_end(struct ph__sink *sink);
+/*
+ * No more bytes: exact space, checksums in place. A small one begins in the last block of before,
+ * if that is given, is in memory and has room.
+ */
+enum ph_status ph__sink_end(struct ph__sink *sink, struct ph__section *before);
 /* Writes what ph__sink_end left in memory. */
 enum ph_status ph__section_settle(struct ph__section *section);
 
@@ -640,6 +717,7 @@ struct ph__repo {
 struct ph__catalogue {
 	struct ph__view view;
 	struct ph__tree tree;
+	uint8_t buffer[PH__BLOCK];
 };
 
 enum ph_status ph__repo_new(struct ph__repo **out, struct ph__disk *disk, const char *name);
@@ -666,6 +744,8 @@ void ph__repo_advance(struct ph__disk *disk, struct ph__repo *repo, struct ph__s
 /* The repository is gone; its states live on as long as somebody has them. */
 void ph__repo_retire(struct ph__disk *disk, struct ph__repo *repo);
 void ph__repo_free_all(struct ph__disk *disk);
+/* Of a superblock; NULL when out of memory. */
+struct ph__catalogue *ph__catalogue_new(struct ph__disk *disk, const struct ph__super *super);
 struct ph__catalogue *ph__catalogue_pin(struct ph__disk *disk);
 void ph__catalogue_unpin(struct ph__disk *disk, struct ph__catalogue *catalogue);
 struct ph__shallow *ph__shallow_retain(struct ph__shallow *shallow);
@@ -857,6 +937,7 @@ struct ph__disk {
 	const struct ph_limits *limits; /* ours, below */
 	const struct ph_sync *sync;
 	const struct ph_log *log;
+	const char **why; /* may be NULL */
 	struct ph_limits limits_copy;
 	struct ph__io io;
 	struct ph__map map;

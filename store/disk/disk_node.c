@@ -76,6 +76,24 @@ void ph__node_make(uint8_t *node, uint64_t block, uint64_t epoch, uint64_t owner
 	}
 }
 
+bool ph__node_append(uint8_t *node, const struct ph__cell *cell)
+{
+	uint32_t count = ph__node_count(node), end = PH__BLOCK;
+	if (count > 0)
+		end = ph__get16(node + PH__NODE_HEADER + 2 * (count - 1));
+	uint32_t size = LEAF_HEADER + cell->key_len + cell->value_len;
+	if (size > end || end - size < PH__NODE_HEADER + 2 * (count + 1))
+		return false;
+	uint8_t *to = node + end - size;
+	ph__put16(node + 6, count + 1);
+	ph__put16(node + PH__NODE_HEADER + 2 * count, end - size);
+	ph__put16(to, cell->key_len);
+	ph__put16(to + 2, cell->value_len);
+	memcpy(to + LEAF_HEADER, cell->key, cell->key_len);
+	memcpy(to + LEAF_HEADER + cell->key_len, cell->value, cell->value_len);
+	return true;
+}
+
 uint32_t ph__node_count(const uint8_t *node)
 {
 	return ph__get16(node + 6);

@@ -112,6 +112,20 @@ static enum ph_status choose_from(struct ph__disk *disk, const struct ph__super 
 	return PH_OK;
 }
 
+/*
+ * Whether the device is smaller than the store on it: somebody cut it. Its growth was flushed
+ * before the superblock that tells of it was written, so no crash explains that.
+ */
+static bool is_cut(struct ph__disk *disk, const struct ph__super *list)
+{
+	if (may_lose(disk, list) || list[0].blocks <= atomic_load(&disk->io.blocks))
+		return false;
+	if (disk->why)
+		*disk->why = "its device or file is smaller than the store on it: it was cut off; "
+		             "make it as large as it was, or restore a backup";
+	return true;
+}
+
 enum ph_status ph__disk_choose(struct ph__disk *disk)
 {
 	struct ph__super *list = ph_mem_zalloc(disk->alloc, PH__RING_BLOCKS, sizeof(*list));
@@ -119,6 +133,8 @@ enum ph_status ph__disk_choose(struct ph__disk *disk)
 	if (!list)
 		return PH_ERR_NOMEM;
 	enum ph_status status = ph__super_read(disk, list, &count);
+	if (status == PH_OK && is_cut(disk, list))
+		status = PH_ERR_CORRUPT;
 	if (status == PH_OK) {
 		disk->last_epoch = list[0].epoch;
 		status = choose_from(disk, list, count);

@@ -46,6 +46,19 @@ bool ph__view_put(struct ph__disk *disk, struct ph__views *views, struct ph__vie
 	return true;
 }
 
+struct ph__catalogue *ph__catalogue_new(struct ph__disk *disk, const struct ph__super *super)
+{
+	struct ph__catalogue *catalogue = ph_mem_zalloc(disk->alloc, 1, sizeof(*catalogue));
+	if (!catalogue)
+		return NULL;
+	memcpy(catalogue->buffer, super->buffer, PH__BLOCK);
+	catalogue->tree = super->catalogue;
+	catalogue->tree.held = catalogue->buffer;
+	catalogue->view.refs = 1;
+	catalogue->view.epoch = super->epoch;
+	return catalogue;
+}
+
 struct ph__catalogue *ph__catalogue_pin(struct ph__disk *disk)
 {
 	ph__lock(disk->sync, disk->lock);

@@ -61,10 +61,15 @@ void ph__scrub_spend(struct ph__scrub *scrub, uint64_t bytes)
 
 /* ---- keeping up ---- */
 
-static bool same_root(const struct ph__tree *a, const struct ph__tree *b)
+static bool same_ptr(const struct ph__ptr *a, const struct ph__ptr *b)
 {
-	return a->height == b->height && a->root.block == b->root.block &&
-	       a->root.epoch == b->root.epoch && a->root.crc == b->root.crc;
+	return a->block == b->block && a->epoch == b->epoch && a->crc == b->crc;
+}
+
+static bool same_tree(const struct ph__tree *a, const struct ph__tree *b)
+{
+	return a->height == b->height && same_ptr(&a->root, &b->root) &&
+	       same_ptr(&a->buffer, &b->buffer);
 }
 
 void ph__scrub_leave(struct ph__scrub *scrub)
@@ -99,7 +104,7 @@ static enum ph_status refresh_repo(struct ph__scrub *scrub)
 		ph__scrub_leave(scrub);
 		return PH_OK;
 	}
-	if (same_root(&record.tree, &scrub->record.tree))
+	if (same_tree(&record.tree, &scrub->record.tree))
 		return PH_OK;
 	scrub->record = record;
 	scrub->tree.tree = record.tree;
@@ -118,9 +123,9 @@ enum ph_status ph__scrub_refresh(struct ph__scrub *scrub)
 	if (moved)
 		scrub->super = disk->super;
 	ph__unlock(disk->sync, disk->lock);
-	if (!moved || same_root(&scrub->super.catalogue, &scrub->catalogue.tree))
+	if (!moved)
 		return PH_OK;
-	scrub->catalogue.tree = scrub->super.catalogue;
+	scrub->catalogue.tree = ph__super_tree(&scrub->super);
 	scrub->catalogue.placed = false;
 	return scrub->repo[0] ? refresh_repo(scrub) : PH_OK;
 }
@@ -196,7 +201,7 @@ void ph__scrub_free(struct ph__scrub *scrub)
 static enum ph_status make_room(struct ph__scrub *scrub, bool owners)
 {
 	struct ph__disk *disk = scrub->disk;
-	scrub->buffer = ph_mem_alloc(disk->alloc, PH__CHUNK);
+	scrub->buffer = ph_mem_alloc(disk->alloc, PH__CHECK_BYTES);
 	if (!scrub->buffer)
 		return PH_ERR_NOMEM;
 	if (!owners)
@@ -222,7 +227,7 @@ enum ph_status ph__scrub_new(struct ph__scrub **out, struct ph__disk *disk,
 	ph__lock(disk->sync, disk->lock);
 	scrub->super = disk->super;
 	ph__unlock(disk->sync, disk->lock);
-	scrub->catalogue.tree = scrub->super.catalogue;
+	scrub->catalogue.tree = ph__super_tree(&scrub->super);
 	if (options->after && options->after[0] && ph__name_fits(options->after, PH_REPO_NAME_MAX))
 		scrub->catalogue.key_len =
 		        ph__key_name(scrub->catalogue.key, PH__KEY_REPO, options->after);

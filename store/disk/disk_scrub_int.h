@@ -20,8 +20,11 @@ struct ph__scrub_walk {
 	struct ph__tree tree;
 	struct ph__tree_level *levels; /* [0] is the leaf */
 	uint8_t room;                  /* of levels */
+	struct ph__tree_level buffer;
+	struct ph__cell cell; /* of the nodes, for when the buffer has come to it */
 	uint8_t level;
-	bool placed; /* the levels are those of the tree */
+	bool waits, ended; /* there is such a cell; the nodes have no more */
+	bool placed;       /* the levels are those of the tree */
 	uint8_t key[PH__KEY_MAX];
 	uint32_t key_len;   /* of the last cell; 0: at the beginning */
 	struct ph__ptr bad; /* the last node that was told of */
@@ -65,7 +68,7 @@ struct ph__scrub {
 	uint64_t min_epoch;
 	uint64_t left, bytes, repos, findings;
 	struct ph__super super;
-	uint8_t *buffer; /* PH__CHUNK */
+	uint8_t *buffer; /* PH__CHECK_BYTES */
 	uint64_t *seen;  /* a bit for a block that has an owner; NULL when owners do not matter */
 	uint64_t space_at;
 	/* The map of free blocks. */

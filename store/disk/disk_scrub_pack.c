@@ -70,7 +70,7 @@ static enum ph_status claim_section(struct ph__scrub *scrub, const struct ph__se
 {
 	enum ph_status status = PH_OK;
 	for (uint32_t i = 0; i < section->piece_count && status == PH_OK; i++) {
-		struct ph__extent extent = {section->pieces[i].start, section->pieces[i].count, 0};
+		struct ph__extent extent = ph__pack_extent(scrub->pack.pack, section, i);
 		status = ph__scrub_claim(scrub, extent, "a section");
 	}
 	return status;

@@ -36,8 +36,9 @@ static bool is_blank(const uint8_t *block)
 
 static bool slot_good(const struct ph__scrub *scrub, const uint8_t *block, uint32_t slot)
 {
+	const char *why;
 	struct ph__super super;
-	enum ph_status status = ph__super_decode(&super, block);
+	enum ph_status status = ph__super_decode(&super, block, &why);
 	if (status == PH_END)
 		return is_blank(block);
 	return status == PH_OK && super.epoch % PH__RING_BLOCKS == slot &&

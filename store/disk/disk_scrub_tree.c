@@ -81,15 +81,13 @@ static enum ph_status node_found(struct ph__scrub *scrub, struct ph__scrub_walk 
 }
 
 /*
- * Reads a node into its level. What cannot be read is told of, once, and then has no cells. PH_END:
+ * Reads a node, or a buffer. What cannot be read is told of, once, and then has no cells. PH_END:
  * the tree is another by now.
  */
 static enum ph_status load_node(struct ph__scrub *scrub, struct ph__scrub_walk *walk,
-                                const struct ph__ptr *ptr, uint8_t level)
+                                const struct ph__ptr *ptr, uint8_t level, struct ph__tree_level *to)
 {
-	struct ph__tree_level *to = &walk->levels[level];
 	to->slot = to->count = 0;
-	walk->level = level;
 	enum ph_status status =
 	        ph__tree_node_direct(scrub->disk, &walk->tree, ptr, level, to->node);
 	ph__scrub_spend(scrub, PH__BLOCK);
@@ -105,7 +103,10 @@ static enum ph_status load_node(struct ph__scrub *scrub, struct ph__scrub_walk *
 	if (walk->bad.block == ptr->block && walk->bad.epoch == ptr->epoch)
 		return PH_OK;
 	walk->bad = *ptr;
-	return node_found(scrub, walk, ptr, level, status);
+	if (to != &walk->buffer)
+		return node_found(scrub, walk, ptr, level, status);
+	return ph__scrub_say(scrub, PH_FINDING_TREE, status, node_advice(false),
+	                     "buffer of its tree at block %" PRIu64, ptr->block);
 }
 
 /* ---- walking ---- */
@@ -123,20 +124,38 @@ static enum ph_status reserve(struct ph__scrub *scrub, struct ph__scrub_walk *wa
 	return PH_OK;
 }
 
-/* To the first cell behind the key. */
-static enum ph_status place(struct ph__scrub *scrub, struct ph__scrub_walk *walk)
+/* The buffer, which stands before the nodes, to its first cell behind the key. */
+static enum ph_status place_buffer(struct ph__scrub *scrub, struct ph__scrub_walk *walk)
+{
+	struct ph__tree_level *buffer = &walk->buffer;
+	const struct ph__tree *tree = &walk->tree;
+	enum ph_status status = PH_OK;
+	bool equal;
+	buffer->slot = buffer->count = 0;
+	if (!ph__tree_buffered(tree))
+		return PH_OK;
+	if (tree->held) {
+		memcpy(buffer->node, tree->held, PH__BLOCK);
+		buffer->count = ph__node_count(buffer->node);
+	} else if (tree->buffer.epoch >= scrub->min_epoch) {
+		status = load_node(scrub, walk, &tree->buffer, 0, buffer);
+	}
+	if (status != PH_OK || buffer->count == 0)
+		return status;
+	buffer->slot = ph__node_search(buffer->node, walk->key, walk->key_len, &equal);
+	buffer->slot += equal;
+	return PH_OK;
+}
+
+/* The nodes, to the first cell behind the key. */
+static enum ph_status place_nodes(struct ph__scrub *scrub, struct ph__scrub_walk *walk)
 {
 	struct ph__ptr ptr = walk->tree.root;
-	enum ph_status status = reserve(scrub, walk);
-	if (status != PH_OK)
-		return status;
-	walk->placed = true;
-	for (uint8_t i = 0; i < walk->tree.height; i++)
-		walk->levels[i].slot = walk->levels[i].count = 0;
 	for (uint8_t level = walk->tree.height; level > 0; level--) {
 		struct ph__tree_level *at = &walk->levels[level - 1];
 		struct ph__cell cell;
-		status = load_node(scrub, walk, &ptr, (uint8_t)(level - 1));
+		walk->level = (uint8_t)(level - 1);
+		enum ph_status status = load_node(scrub, walk, &ptr, walk->level, at);
 		if (status != PH_OK || at->count == 0)
 			return status;
 		if (level == 1) {
@@ -152,36 +171,88 @@ static enum ph_status place(struct ph__scrub *scrub, struct ph__scrub_walk *walk
 	return PH_OK;
 }
 
-/* PH_OK with a cell, or with none (key NULL) to be called again; PH_END behind the last. */
-static enum ph_status walk_next(struct ph__scrub *scrub, struct ph__scrub_walk *walk,
-                                struct ph__cell *cell)
+static enum ph_status place(struct ph__scrub *scrub, struct ph__scrub_walk *walk)
 {
-	cell->key = NULL;
-	if (walk->tree.height == 0 || walk->tree.root.epoch < scrub->min_epoch)
-		return PH_END;
-	if (!walk->placed) {
-		enum ph_status status = place(scrub, walk);
-		return status == PH_END ? PH_OK : status;
-	}
+	enum ph_status status = reserve(scrub, walk);
+	if (status != PH_OK)
+		return status;
+	walk->placed = true;
+	walk->waits = false;
+	walk->ended = walk->tree.height == 0 || walk->tree.root.epoch < scrub->min_epoch;
+	for (uint8_t i = 0; i < walk->tree.height; i++)
+		walk->levels[i].slot = walk->levels[i].count = 0;
+	status = place_buffer(scrub, walk);
+	return status == PH_OK && !walk->ended ? place_nodes(scrub, walk) : status;
+}
+
+/* A cell of the nodes, or none (key NULL) to be called again. PH_END: the tree is another. */
+static enum ph_status nodes_next(struct ph__scrub *scrub, struct ph__scrub_walk *walk,
+                                 struct ph__cell *cell)
+{
 	struct ph__tree_level *at = &walk->levels[walk->level];
+	cell->key = NULL;
 	if (at->slot >= at->count) {
-		if (walk->level + 1 >= walk->tree.height)
-			return PH_END;
-		walk->level++;
+		walk->ended = walk->level + 1 >= walk->tree.height;
+		walk->level += !walk->ended;
 		return PH_OK;
 	}
 	ph__node_cell(at->node, at->slot++, cell);
-	if (walk->level == 0) {
-		memcpy(walk->key, cell->key, cell->key_len);
-		walk->key_len = cell->key_len;
+	if (walk->level == 0)
 		return PH_OK;
-	}
 	struct ph__ptr ptr = cell->ptr;
 	cell->key = NULL;
 	if (ptr.epoch < scrub->min_epoch)
 		return PH_OK;
-	enum ph_status status = load_node(scrub, walk, &ptr, (uint8_t)(walk->level - 1));
-	return status == PH_END ? PH_OK : status;
+	walk->level--;
+	return load_node(scrub, walk, &ptr, walk->level, &walk->levels[walk->level]);
+}
+
+/* The buffer's next cell, when it comes before the one of the nodes, or in its place. */
+static bool buffer_next(struct ph__scrub_walk *walk, struct ph__cell *cell)
+{
+	struct ph__tree_level *buffer = &walk->buffer;
+	int cmp = -1;
+	if (buffer->slot >= buffer->count)
+		return false;
+	ph__node_cell(buffer->node, buffer->slot, cell);
+	if (walk->waits)
+		cmp = ph__key_cmp(cell->key, cell->key_len, walk->cell.key, walk->cell.key_len);
+	if (cmp > 0)
+		return false;
+	buffer->slot++;
+	walk->waits = walk->waits && cmp != 0;
+	return true;
+}
+
+/* PH_OK with a cell, or with none (key NULL) to be called again; PH_END behind the last. */
+static enum ph_status walk_next(struct ph__scrub *scrub, struct ph__scrub_walk *walk,
+                                struct ph__cell *cell)
+{
+	enum ph_status status;
+	cell->key = NULL;
+	if (!walk->placed) {
+		status = place(scrub, walk);
+		return status == PH_END ? PH_OK : status;
+	}
+	if (!walk->waits && !walk->ended) {
+		status = nodes_next(scrub, walk, &walk->cell);
+		if (status != PH_OK || !walk->cell.key)
+			return status == PH_END ? PH_OK : status;
+		walk->waits = true;
+	}
+	if (!buffer_next(walk, cell)) {
+		if (!walk->waits) {
+			cell->key = NULL;
+			return PH_END;
+		}
+		*cell = walk->cell;
+		walk->waits = false;
+	}
+	memcpy(walk->key, cell->key, cell->key_len);
+	walk->key_len = cell->key_len;
+	if (ph__cell_removes(cell))
+		cell->key = NULL;
+	return PH_OK;
 }
 
 /* ---- values ---- */

@@ -86,7 +86,12 @@ void ph__section_free_blocks(struct ph__section *section)
 {
 	for (uint32_t i = 0; i < section->piece_count; i++) {
 		struct ph__extent extent = {section->pieces[i].start, section->pieces[i].count, 0};
-		ph__map_free(&section->disk->map, extent);
+		if (i == 0 && section->skip > 0) {
+			extent.start++;
+			extent.count--;
+		}
+		if (extent.count > 0)
+			ph__map_free(&section->disk->map, extent);
 	}
 	section->piece_count = 0;
 	section->blocks = 0;
@@ -94,7 +99,8 @@ void ph__section_free_blocks(struct ph__section *section)
 
 uint64_t ph__section_data_blocks(const struct ph__section *section)
 {
-	return section->bytes.size / PH__BLOCK + (section->bytes.size % PH__BLOCK != 0);
+	uint64_t bytes = section->bytes.size + section->skip;
+	return bytes / PH__BLOCK + (bytes % PH__BLOCK != 0);
 }
 
 /* ---- blocks ---- */
@@ -199,12 +205,20 @@ static uint32_t chunk_len(const struct ph__section *section, uint64_t chunk)
 	return left < PH__CHUNK ? (uint32_t)left : PH__CHUNK;
 }
 
+/* Blocks that a chunk is in: one more than it has when the section begins within a block. */
+static uint32_t chunk_blocks(const struct ph__section *section, uint64_t chunk)
+{
+	return (section->skip + chunk_len(section, chunk) + PH__BLOCK - 1) / PH__BLOCK;
+}
+
+/* Reads the blocks of a chunk; its bytes are behind those that the section skips. */
 static enum ph_status load_chunk(struct ph__section *section, uint64_t chunk, uint8_t *data)
 {
-	uint32_t len = chunk_len(section, chunk);
-	uint32_t blocks = (len + PH__BLOCK - 1) / PH__BLOCK;
-	enum ph_status status = move_blocks(section, chunk * PH__CHUNK_BLOCKS, blocks, data, NULL);
-	return status == PH_OK ? verify(section, chunk, data, len) : status;
+	enum ph_status status = move_blocks(section, chunk * PH__CHUNK_BLOCKS,
+	                                    chunk_blocks(section, chunk), data, NULL);
+	if (status != PH_OK)
+		return status;
+	return verify(section, chunk, data + section->skip, chunk_len(section, chunk));
 }
 
 /* Part of a chunk, through the cache. */
@@ -213,13 +227,12 @@ static enum ph_status read_part(struct ph__section *section, uint64_t offset, ui
 {
 	struct ph__disk_cache *cache = &section->disk->cache;
 	uint64_t chunk = offset / PH__CHUNK;
-	size_t at = (size_t)(offset % PH__CHUNK);
+	size_t at = section->skip + (size_t)(offset % PH__CHUNK);
 	struct ph__disk_cache_key key = {section->number, chunk, TAG_CHUNK};
 	if (ph__disk_cache_copy(cache, &key, at, buf, len))
 		return PH_OK;
-	uint32_t blocks = (chunk_len(section, chunk) + PH__BLOCK - 1) / PH__BLOCK;
 	struct ph__disk_cache_entry *entry =
-	        ph__disk_cache_entry_new(cache, &key, blocks * PH__BLOCK);
+	        ph__disk_cache_entry_new(cache, &key, chunk_blocks(section, chunk) * PH__BLOCK);
 	if (!entry)
 		return PH_ERR_NOMEM;
 	enum ph_status status = load_chunk(section, chunk, entry->data);
@@ -254,10 +267,11 @@ enum ph_status ph__section_read(struct ph__section *section, uint64_t offset, vo
 		size_t step = left < len ? (size_t)left : len;
 		size_t in_chunk = PH__CHUNK - (size_t)(offset % PH__CHUNK);
 		if (left == 0) {
-			memcpy(to, section->tail + (offset - section->tail_at), len);
+			memcpy(to, section->tail + section->skip + (offset - section->tail_at),
+			       len);
 			return PH_OK;
 		}
-		if (in_chunk == PH__CHUNK && step >= 2 * PH__CHUNK) {
+		if (in_chunk == PH__CHUNK && step >= 2 * PH__CHUNK && section->skip == 0) {
 			uint32_t count = step / PH__CHUNK < DIRECT_CHUNKS
 			                         ? (uint32_t)(step / PH__CHUNK)
 			                         : DIRECT_CHUNKS;

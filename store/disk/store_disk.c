@@ -91,6 +91,7 @@ static enum ph_status disk_new(struct ph__disk **out, struct ph_device *device,
 	disk->alloc = options->alloc;
 	disk->sync = options->sync;
 	disk->log = options->log;
+	disk->why = options->why;
 	disk->limits_copy = *options->limits;
 	disk->limits = &disk->limits_copy;
 	atomic_init(&disk->durable, 0);
@@ -391,12 +392,9 @@ static enum ph_status start(struct ph__disk *disk)
 		status = ph__io_flush(&disk->io);
 	if (status != PH_OK)
 		return status;
-	struct ph__catalogue *catalogue = ph_mem_zalloc(disk->alloc, 1, sizeof(*catalogue));
+	struct ph__catalogue *catalogue = ph__catalogue_new(disk, &disk->super);
 	if (!catalogue)
 		return PH_ERR_NOMEM;
-	catalogue->tree = disk->super.catalogue;
-	catalogue->view.refs = 1;
-	catalogue->view.epoch = disk->super.epoch;
 	ph__views_push(&disk->catalogues, &catalogue->view);
 	atomic_store(&disk->durable, disk->super.epoch);
 	/* The id is random: names cannot be chosen so that they fall together in the table. */

@@ -23,6 +23,9 @@ struct ph_store_disk_options {
 	void *user;
 	/* Random bytes for the store's id; may be NULL when only opening. */
 	enum ph_status (*random)(void *user, void *buf, size_t len);
+	/* May be NULL. Where a status alone does not say it all: why a store does not open, as the
+	 * end of a sentence; else it is left as it is. */
+	const char **why;
 };
 
 /*
@@ -34,8 +37,9 @@ ph_store_disk_format(struct ph_device *device, const struct ph_store_disk_option
 
 /*
  * Opens a formatted device, and owns it from then on (on error the caller still does).
- * PH_ERR_INVALID: not a store of ours. PH_ERR_UNSUPPORTED: a later format. PH_ERR_CORRUPT: no epoch
- * can be believed. PH_ERR_NOMEM, PH_ERR_IO.
+ * PH_ERR_INVALID: not a store of ours. PH_ERR_UNSUPPORTED: another version of the format, or a
+ * feature that is not known. PH_ERR_CORRUPT: no epoch can be believed, or the device is smaller
+ * than the store. PH_ERR_NOMEM, PH_ERR_IO. Nothing was written then.
  */
 PH_MUST_CHECK PH_API enum ph_status ph_store_disk_open(struct ph_store **out,
                                                        struct ph_device *device,
