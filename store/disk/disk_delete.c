@@ -129,8 +129,8 @@ enum ph_status ph__batch_remove(struct ph__batch *batch, struct ph__dtxn *txn)
 	/* Somebody could open it after all. */
 	if (ph__repo_is_open(disk, txn->name))
 		return PH_ERR_CONFLICT;
-	enum ph_status status =
-	        ph__tree_get(disk, NULL, &batch->super.catalogue, key, key_len, value, &len);
+	const struct ph__tree catalogue = ph__super_tree(&batch->super);
+	enum ph_status status = ph__tree_get(disk, NULL, &catalogue, key, key_len, value, &len);
 	if (status != PH_OK)
 		return status;
 	struct ph__work *work = ph__work_new(batch, txn->name);

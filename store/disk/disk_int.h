@@ -274,6 +274,14 @@ void ph__map_entry_put(uint8_t *to, const struct ph__map_entry *entry);
 bool ph__map_entry_get(struct ph__map_entry *entry, const uint8_t *from, uint64_t blocks);
 /* PH_END for a slot that holds none, PH_ERR_CORRUPT, PH_ERR_UNSUPPORTED; *why says what is. */
 enum ph_status ph__super_decode(struct ph__super *super, const uint8_t *block, const char **why);
+/* ---- disk_super_mend.c ---- */
+
+/* Where the second CRC of a superblock is. */
+#define PH__SUPER_CHECK_AT 154u
+uint32_t ph__super_check(const uint8_t *block);
+/* Puts one wrong bit right; false when it is not one, or none. */
+bool ph__super_mend(uint8_t *block);
+
 /*
  * Reads the ring: the valid ones, newest first, at most PH__RING_BLOCKS. PH_ERR_INVALID when the
  * device holds no store, PH_ERR_CORRUPT when it did.

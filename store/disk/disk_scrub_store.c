@@ -34,29 +34,50 @@ static bool is_blank(const uint8_t *block)
 	return true;
 }
 
-static bool slot_good(const struct ph__scrub *scrub, const uint8_t *block, uint32_t slot)
+/*
+ * good is false for a slot that is not what was written; *epoch is what it tells, 0 for nothing.
+ */
+static bool slot_good(const struct ph__scrub *scrub, const uint8_t *block, uint32_t slot,
+                      uint64_t *epoch)
 {
 	const char *why;
 	struct ph__super super;
 	enum ph_status status = ph__super_decode(&super, block, &why);
+	*epoch = status == PH_OK ? super.epoch : 0;
 	if (status == PH_END)
 		return is_blank(block);
 	return status == PH_OK && super.epoch % PH__RING_BLOCKS == slot &&
 	       memcmp(super.id, scrub->super.id, sizeof(super.id)) == 0;
 }
 
+/* A commit that the store is not as of: what it names was found damaged when that was opened. */
+static enum ph_status check_newer(struct ph__scrub *scrub, uint32_t slot, uint64_t epoch)
+{
+	enum ph_status fresh = ph__scrub_refresh(scrub);
+	/* Without flushes it may have been lost, and then it never was. */
+	if (fresh != PH_OK || epoch <= scrub->super.epoch || scrub->super.unflushed ||
+	    !scrub->disk->io.device->ops->flush)
+		return fresh;
+	return ph__scrub_say(scrub, PH_FINDING_TREE, PH_ERR_CORRUPT,
+	                     "what commits did since is lost: the store opens read-only as it was "
+	                     "before; export what it holds, or restore a backup",
+	                     "catalogue of epoch %" PRIu64 ", by the superblock in slot %" PRIu32,
+	                     epoch, slot);
+}
+
 static enum ph_status check_slot(struct ph__scrub *scrub, uint32_t slot)
 {
+	uint64_t epoch = 0;
 	enum ph_status status = ph__io_read(&scrub->disk->io, slot, 1, scrub->buffer);
 	ph__scrub_spend(scrub, PH__BLOCK);
-	if (status == PH_OK && slot_good(scrub, scrub->buffer, slot))
-		return PH_OK;
+	if (status == PH_OK && slot_good(scrub, scrub->buffer, slot, &epoch))
+		return epoch > scrub->super.epoch ? check_newer(scrub, slot, epoch) : PH_OK;
 	/* It may be the one that a commit is writing just now. */
 	enum ph_status fresh = ph__scrub_refresh(scrub);
 	if (fresh != PH_OK || may_be_torn(scrub, slot))
 		return fresh;
 	status = ph__io_read(&scrub->disk->io, slot, 1, scrub->buffer);
-	if (status == PH_OK && slot_good(scrub, scrub->buffer, slot))
+	if (status == PH_OK && slot_good(scrub, scrub->buffer, slot, &epoch))
 		return PH_OK;
 	return ph__scrub_say(scrub, PH_FINDING_SUPERBLOCK,
 	                     status == PH_OK ? PH_ERR_CORRUPT : status,

@@ -101,6 +101,7 @@ void ph__super_encode(const struct ph__super *super, uint8_t *block)
 	ph__put16(block + AT_RING, PH__RING_BLOCKS);
 	put_map(block, &super->map);
 	put_buffer(block, super);
+	ph__put32(block + PH__SUPER_CHECK_AT, ph__super_check(block));
 	ph__put32(block + AT_CRC, ph_crc32(0, block, AT_CRC));
 }
 
@@ -261,6 +262,12 @@ enum ph_status ph__super_read(struct ph__disk *disk, struct ph__super *out, uint
 		struct ph__super super;
 		enum ph_status found =
 		        ph__super_decode(&super, ring + (size_t)slot * PH__BLOCK, &why);
+		if ((found == PH_ERR_CORRUPT || found == PH_END) &&
+		    ph__super_mend(ring + (size_t)slot * PH__BLOCK)) {
+			ph_log_line(disk->log, PH_LOG_WARN, "store-disk", 0,
+			            "superblock in slot %u has a wrong bit", (unsigned)slot);
+			found = ph__super_decode(&super, ring + (size_t)slot * PH__BLOCK, &why);
+		}
 		if (found == PH_OK && super.epoch % PH__RING_BLOCKS != slot)
 			found = PH_ERR_CORRUPT;
 		if (found == PH_OK)
