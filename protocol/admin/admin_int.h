@@ -44,6 +44,7 @@ struct admin {
 	struct ph_snapshot *snapshot;
 	struct ph_ref_iter *refs;
 	uint64_t ref_count;
+	bool damaged; /* one of the list cannot be read */
 	char *config; /* the text that is read or changed; NULL for none */
 	size_t config_len;
 	char *config_at; /* the line to print next */

@@ -24,6 +24,8 @@
 #endif
 
 #define FILE_BLOCK_BYTES 4096u
+/* A file that is to be formatted has zeros so far. */
+#define FILE_BLANK_BYTES 65536
 
 struct posix_device {
 	struct ph_device device;
@@ -237,6 +239,9 @@ static enum ph_status measure(struct posix_device *posix)
 		return PH_ERR_INVALID;
 	posix->device.ops = &file_ops;
 	posix->device.block_bytes = FILE_BLOCK_BYTES;
+	/* Whether somebody's small file is blank could not be seen by whole blocks alone. */
+	if (info.st_size < FILE_BLANK_BYTES && info.st_size % FILE_BLOCK_BYTES != 0)
+		return PH_ERR_INVALID;
 	/* A last part of a block is none of ours, and growing writes over it. */
 	posix->device.bytes = (uint64_t)info.st_size / FILE_BLOCK_BYTES * FILE_BLOCK_BYTES;
 	return PH_OK;
