@@ -130,6 +130,7 @@ static enum ph_status write_packs(struct ph_export *export)
 		status = ph__git_pack_write(&pack);
 		export->objects += pack.objects;
 		export->bytes += pack.bytes;
+		ph__progress_at(&export->progress, export->objects, export->bytes);
 	}
 	export->packs = packs;
 	if (status == PH_OK)

@@ -8,11 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
-void ph__image_failed(const char *path, const char *what, enum ph_status status)
+/* told: by who knows better than the status says; or NULL. */
+static void failed(const char *path, const char *what, enum ph_status status, const char *told)
 {
 	const char *why = ph_status_text(status);
 
-	if (status == PH_ERR_BUSY)
+	if (told)
+		why = told;
+	else if (status == PH_ERR_BUSY)
 		why = "a server or another tool has it open; stop it first";
 	else if (status == PH_ERR_INVALID)
 		why = "it is not a store of packhorse";
@@ -24,6 +27,11 @@ void ph__image_failed(const char *path, const char *what, enum ph_status status)
 	         errno)
 		why = strerror(errno);
 	fprintf(stderr, "packhorse: cannot %s %s: %s\n", what, path, why);
+}
+
+void ph__image_failed(const char *path, const char *what, enum ph_status status)
+{
+	failed(path, what, status, NULL);
 }
 
 bool ph__image_device(struct ph_image *image, const char *path, bool create)
@@ -46,17 +54,20 @@ bool ph__image_device(struct ph_image *image, const char *path, bool create)
 
 bool ph__image_open(struct ph_image *image, const char *path)
 {
+	const char *why = NULL;
 	enum ph_status status;
 
 	if (!ph__image_device(image, path, false))
 		return false;
 	errno = 0;
+	image->options.why = &why;
 	status = ph_store_disk_open(&image->store, image->device, &image->options);
+	image->options.why = NULL;
 	if (status == PH_OK) {
 		image->device = NULL;
 		return true;
 	}
-	ph__image_failed(path, "open", status);
+	failed(path, "open", status, why);
 	ph__image_close(image);
 	return false;
 }

@@ -74,8 +74,9 @@ static enum ph_status threads_start(struct ph_import *import)
 		return PH_ERR_NOMEM;
 	uv_mutex_init(&import->waiter->lock);
 	uv_cond_init(&import->waiter->woken);
+	/* Where there are no threads to be had, this one does it all. */
 	import->pool = ph__pool_new(0, uv_available_parallelism());
-	return import->pool ? PH_OK : PH_ERR_NOMEM;
+	return PH_OK;
 }
 
 static void threads_stop(struct ph_import *import)
@@ -204,11 +205,12 @@ enum ph_status ph__import_pack_begin(struct ph_import *import, const char *title
 	                                       .limits = &import->image.limits,
 	                                       .user = import,
 	                                       .warn = warn,
-	                                       .executor = ph__pool_executor(import->pool),
 	                                       .wake_user = import->waiter,
 	                                       .wake = wake,
 	                                       .rules = &import->fsck,
 	                                       .unchecked = !import->config.fsck_objects};
+	if (import->pool)
+		options->executor = ph__pool_executor(import->pool);
 #ifdef PH_LIBDEFLATE
 	options->unpack = ph_unpack_libdeflate();
 #endif

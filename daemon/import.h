@@ -20,8 +20,10 @@ struct ph_import_ref {
 	char *name;
 	char *target; /* NULL when it is not a symref */
 	struct ph_oid oid, peeled;
-	bool skip;   /* the repository has it already */
-	bool proven; /* all it reaches is known to be there */
+	struct ph_oid old; /* the repository's own, where it has another */
+	bool skip;         /* the repository has it already */
+	bool moves;        /* from old: it may move forward only */
+	bool proven;       /* all it reaches is known to be there */
 	uint32_t order, change;
 };
 
@@ -59,7 +61,7 @@ struct ph_import {
 	struct ph_pack_in_options pack_options;
 	uint32_t pack;
 	bool closed; /* the repository's first pack is all there was, and is whole */
-	uint32_t packs, warnings, changed;
+	uint32_t packs, warnings, changed, conflicts;
 	uint64_t objects, bytes; /* taken in all packs */
 
 	struct ph_progress progress;
@@ -97,6 +99,9 @@ enum ph_status ph__import_shallow(struct ph_import *import, const struct ph_oid 
 /* Sorts; of two with one name the first counts. Then compares them with what the repository has. */
 enum ph_status ph__import_refs_sort(struct ph_import *import);
 enum ph_status ph__import_refs_compare(struct ph_import *import);
+/* Counts and names a ref that is in the way; then, whether any was. */
+void ph__import_conflict(struct ph_import *import, const char *name);
+enum ph_status ph__import_conflicts(struct ph_import *import);
 /* Puts them into the transaction, with HEAD, the shallow boundary and a record of the log. */
 enum ph_status ph__import_refs_stage(struct ph_import *import);
 
@@ -104,6 +109,11 @@ enum ph_status ph__import_refs_stage(struct ph_import *import);
 
 /* All that the refs reach is there; tags get their peeled values, branches name commits. */
 enum ph_status ph__import_prove(struct ph_import *import);
+
+/* ---- import_forward.c ---- */
+
+/* Refs that move lose nothing: what the repository has can be reached from what they become. */
+enum ph_status ph__import_forward(struct ph_import *import);
 
 /* ---- the sources: PH_OK when the transaction has all their packs ---- */
 

@@ -51,6 +51,26 @@ static enum ph_status look(struct ph_import *import, struct ph_reader *reader,
 	return status == PH_ERR_NOT_FOUND ? lacks(import, ref->name) : status;
 }
 
+/* A HEAD that names no branch is a commit, as for git. */
+static enum ph_status look_head(struct ph_import *import, const struct ph_source *source)
+{
+	struct ph_loc loc;
+	struct ph_entry entry;
+	enum ph_status status;
+
+	if (import->base || ph_oid_is_zero(&import->detached))
+		return PH_OK;
+	status = source->ops->find(source, &import->detached, &loc);
+	if (status == PH_ERR_NOT_FOUND)
+		return lacks(import, "HEAD");
+	if (status == PH_OK)
+		status = source->ops->entry(source, loc, &entry);
+	if (status == PH_OK && entry.type != PH_OBJ_COMMIT)
+		return ph__import_fail(import, PH_ERR_INVALID, "HEAD names a %s, not a commit",
+		                       ph_object_type_name(entry.type));
+	return status;
+}
+
 static enum ph_status look_all(struct ph_import *import, const struct ph_source *source)
 {
 	struct ph_reader *reader;
@@ -121,8 +141,6 @@ static enum ph_status tips(struct ph_import *import, struct ph_walk *walk, bool 
 	if (status == PH_OK && !import->base && !ph_oid_is_zero(&import->detached)) {
 		status = ph_walk_want(walk, &import->detached);
 		*wanted = true;
-		if (status == PH_ERR_NOT_FOUND)
-			return lacks(import, "HEAD");
 	}
 	return status;
 }
@@ -157,8 +175,10 @@ enum ph_status ph__import_prove(struct ph_import *import)
 	                                  .connectivity = true};
 	struct ph_walk *walk;
 	bool wanted;
-	enum ph_status status = look_all(import, source);
+	enum ph_status status = look_head(import, source);
 
+	if (status == PH_OK)
+		status = look_all(import, source);
 	if (status == PH_OK)
 		status = ph_walk_new(&walk, &options);
 	if (status != PH_OK)

@@ -139,37 +139,51 @@ static bool same(const struct ph_import_ref *ref, const struct ph_ref *other)
 	return ph_oid_equal(&ref->oid, &other->oid);
 }
 
-static void tell_conflict(struct ph_import *import, const char *name, uint32_t number)
+void ph__import_conflict(struct ph_import *import, const char *name)
 {
 	ph__progress_clear(&import->progress);
-	if (number <= CONFLICTS_MAX)
+	if (import->conflicts++ < CONFLICTS_MAX)
 		fprintf(stderr, "packhorse: %s has another value here\n", name);
+}
+
+enum ph_status ph__import_conflicts(struct ph_import *import)
+{
+	uint32_t count = import->conflicts;
+
+	if (count == 0)
+		return PH_OK;
+	return ph__import_fail(import, PH_ERR_CONFLICT,
+	                       "%u ref%s another value there, and would lose it; import into "
+	                       "another name, or let --force change %s",
+	                       count, count == 1 ? " has" : "s have", count == 1 ? "it" : "them");
+}
+
+/* As git fetches: tags and symrefs stay what they are, others may move forward. */
+static void compare(struct ph_import *import, struct ph_import_ref *ref, const struct ph_ref *other)
+{
+	ref->skip = same(ref, other);
+	ref->old = other->oid;
+	if (ref->skip || import->force)
+		return;
+	if (ref->target || *other->target || strncmp(ref->name, "refs/tags/", 10) == 0)
+		ph__import_conflict(import, ref->name);
+	else
+		ref->moves = true;
 }
 
 enum ph_status ph__import_refs_compare(struct ph_import *import)
 {
-	uint32_t conflicts = 0;
-
 	for (uint32_t i = 0; import->base && i < import->refs.count; i++) {
 		struct ph_import_ref *ref = &import->refs.items[i];
 		struct ph_ref other;
 		enum ph_status status = ph_snapshot_ref(import->base, ref->name, &other);
 
-		if (status == PH_ERR_NOT_FOUND)
-			continue;
-		if (status != PH_OK)
+		if (status == PH_OK)
+			compare(import, ref, &other);
+		else if (status != PH_ERR_NOT_FOUND)
 			return status;
-		ref->skip = same(ref, &other);
-		if (!ref->skip && !import->force)
-			tell_conflict(import, ref->name, ++conflicts);
 	}
-	if (conflicts == 0)
-		return PH_OK;
-	return ph__import_fail(import, PH_ERR_CONFLICT,
-	                       "%u ref%s another value there; import into another name, or let "
-	                       "--force change %s",
-	                       conflicts, conflicts == 1 ? " has" : "s have",
-	                       conflicts == 1 ? "it" : "them");
+	return ph__import_conflicts(import);
 }
 
 /* ---- changes ---- */
@@ -243,23 +257,19 @@ static enum ph_status stage_shallow(struct ph_import *import)
 static enum ph_status stage_log(struct ph_import *import)
 {
 	char text[RECORD_BYTES_MAX], from[PH_OID_HEX_MAX + 1], to[PH_OID_HEX_MAX + 1];
-	struct ph_oid none = {{0}};
 	uint32_t rest = import->changed;
 	size_t len = (size_t)snprintf(text, sizeof(text), "import %llu packhorse import\n",
 	                              (unsigned long long)ph__wall_s());
 
 	for (uint32_t i = 0; i < import->refs.count; i++) {
 		const struct ph_import_ref *ref = &import->refs.items[i];
-		struct ph_ref old = {.oid = none};
 		size_t room = sizeof(text) - RECORD_END_BYTES - len;
 		int put;
 
 		if (ref->skip || ref->target)
 			continue;
-		if (import->base && ph_snapshot_ref(import->base, ref->name, &old) != PH_OK)
-			old.oid = none;
 		put = snprintf(text + len, room, "%s %s %s\n",
-		               ph_oid_to_hex(from, import->algo, &old.oid),
+		               ph_oid_to_hex(from, import->algo, &ref->old),
 		               ph_oid_to_hex(to, import->algo, &ref->oid), ref->name);
 		if (put < 0 || (size_t)put >= room)
 			break;

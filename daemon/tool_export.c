@@ -118,8 +118,8 @@ int ph__tool_export(int argc, char **argv)
 	ph__interrupt_hold();
 	status = run(&export);
 	ph__image_close(&export.image);
-	ph__interrupt_release();
 	if (status == PH_OK)
 		return PH_EXIT_OK;
+	ph__interrupt_release();
 	return status == PH_ERR_CORRUPT ? PH_EXIT_DAMAGED : PH_EXIT_FAILURE;
 }

@@ -21,7 +21,7 @@ static void usage(FILE *to)
 	      "or\n"
 	      "of a bundle; - is a bundle on stdin. When there is REPO, what it has not is added.\n"
 	      "\n"
-	      "  --force   refs that have another value in REPO are changed, too\n"
+	      "  --force   refs of REPO that would lose what they have are changed, too\n"
 	      "  --quiet   no progress, no warnings\n"
 	      "  --json    what was done, for programs\n",
 	      to);
@@ -101,6 +101,8 @@ static void failed(const struct ph_import *import, enum ph_status status)
 		why = "there is no room left in the store; nothing has changed";
 	else if (!*why && status == PH_ERR_READ_ONLY)
 		why = "the store cannot be written; is the file read-only?";
+	else if (!*why && status == PH_ERR_CORRUPT)
+		why = "the store is damaged; packhorse fsck says what is";
 	else if (!*why)
 		why = ph_status_text(status);
 	fprintf(stderr, "packhorse: cannot import into %s: %s\n", import->repo, why);
@@ -123,6 +125,8 @@ int ph__tool_import(int argc, char **argv)
 	if (status == PH_OK)
 		status = ph__import_prove(&import);
 	if (status == PH_OK)
+		status = ph__import_forward(&import);
+	if (status == PH_OK)
 		status = ph__import_refs_stage(&import);
 	if (status == PH_OK)
 		status = ph__import_commit(&import);
@@ -133,6 +137,8 @@ int ph__tool_import(int argc, char **argv)
 		failed(&import, status);
 	ph__import_release(&import);
 	ph__image_close(&import.image);
+	if (status == PH_OK)
+		return PH_EXIT_OK;
 	ph__interrupt_release();
-	return status == PH_OK ? PH_EXIT_OK : PH_EXIT_FAILURE;
+	return status == PH_ERR_CORRUPT ? PH_EXIT_DAMAGED : PH_EXIT_FAILURE;
 }

@@ -47,6 +47,13 @@ struct ph_tool_flag {
 int ph__tool_args(int argc, char **argv, const struct ph_tool_flag *flags, const char **given,
                   unsigned count, void (*usage)(FILE *to));
 
+/* ---- blank.c ---- */
+
+/* What is on a device, in a few words; NULL in *found when it is blank. */
+enum ph_status ph__blank_look(struct ph_device *device, const char **found);
+/* Makes both of its ends blank. */
+enum ph_status ph__blank_wipe(struct ph_device *device);
+
 /* ---- json.c ---- */
 
 /* UTF-8, in quotes and escaped. */

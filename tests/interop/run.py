@@ -31,13 +31,14 @@ import cases_push_signed
 import cases_random
 import cases_refused
 import cases_rot
+import cases_tools
 import machines
 from harness import World
 
 MODULES = (cases_git, cases_refused, cases_random, cases_machine, cases_faults, cases_floods, cases_memory,
            cases_archive, cases_config, cases_protocol, cases_maintenance, cases_partial, cases_image,
            cases_push_fsck, cases_push_protocol, cases_push_policy, cases_push_signed, cases_push_hostile,
-           cases_large, cases_rot)
+           cases_large, cases_rot, cases_tools)
 CASES = {case.__name__: case for module in MODULES for case in module.CASES}
 
 
