@@ -222,6 +222,7 @@ enum ph_status ph_scrubber_open(struct ph_session **out, const struct ph_service
 		ph_mem_free(service->alloc, scrubber);
 		return status;
 	}
+	scrubber->days = PH_CONFIG_SCRUB_DAYS;
 	*out = &scrubber->session;
 	return PH_OK;
 }

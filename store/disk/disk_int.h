@@ -608,7 +608,7 @@ enum ph_status ph__section_write(struct ph__section *section, uint64_t block, ui
                                  const void *buf);
 /* Gives its blocks back: it was never committed. A block that it shares is the other's. */
 void ph__section_free_blocks(struct ph__section *section);
-/* Read and check one page of checksums, or one chunk, past the cache, into a buffer of PH__CHECK_BYTES. */
+/* Read and check a page of checksums, or a chunk, past the cache, into PH__CHECK_BYTES. */
 #define PH__CHECK_BYTES (PH__CHUNK + PH__BLOCK)
 enum ph_status ph__section_check_page(struct ph__section *section, uint32_t page, uint8_t *buf);
 enum ph_status ph__section_check_chunk(struct ph__section *section, uint64_t chunk, uint8_t *buf);
