@@ -64,14 +64,15 @@ static void disk_close(struct ph_device *device)
 
 static struct ph_device *find_device(void)
 {
-	static struct ph_device_ops ops = {disk_read, disk_write, disk_flush, NULL,
-	                                   NULL,      disk_close, NULL};
+	static struct ph_device_ops ops = {
+	        .read = disk_read, .write = disk_write, .flush = disk_flush, .close = disk_close};
 	static struct ph_device device;
 
 	if (ph__plat_block_open(&info) != PH_OK)
 		return NULL;
 	if (!info.can_flush)
 		ops.flush = NULL;
+	ops.discard = info.discard;
 	device = (struct ph_device){&ops, info.bytes, info.block_bytes, info.read_only};
 	return &device;
 }

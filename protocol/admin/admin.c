@@ -192,6 +192,9 @@ static enum ph_step finish(struct admin *admin, const char *what, const char *mo
 		return ph__admin_fail(admin, status);
 	log_change(admin, what);
 	report(admin, what, more);
+	/* Maintenance gives the space of what was deleted back. */
+	if (admin->session.service.changed)
+		admin->session.service.changed(admin->session.service.changed_user, admin->repo);
 	return ph__admin_end(admin, 0);
 }
 

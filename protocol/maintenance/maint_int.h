@@ -56,6 +56,7 @@ enum ph__maint_state {
 	PH__MAINT_LOG_WRITE,
 	PH__MAINT_LOG_END,
 	PH__MAINT_COMMIT,
+	PH__MAINT_TRIM,
 	PH__MAINT_DONE
 };
 

@@ -20,6 +20,9 @@
 /* How often, and how long, to wait for memory. */
 #define WAITS_MAX 30u
 #define WAIT_MS 1000u
+/* Space given back to the device at once, and what that counts for. */
+#define TRIM_BYTES ((uint64_t)4 << 20)
+#define TRIM_UNITS 256u
 
 /* ---- states ---- */
 
@@ -62,8 +65,18 @@ static enum ph_step finish(struct ph__maint *maint, int exit_status)
 	return PH_STEP_DONE;
 }
 
+/* Nothing is to be done any more but to give back what has become free. */
 static enum ph_step end(struct ph__maint *maint)
 {
+	release_work(maint);
+	return ph__maint_go(maint, PH__MAINT_TRIM);
+}
+
+static enum ph_step trim(struct ph__maint *maint, uint32_t *budget)
+{
+	ph_budget_spend(budget, TRIM_UNITS);
+	if (ph_store_trim(maint->session.service.store, TRIM_BYTES) == PH_AGAIN)
+		return PH_STEP_AGAIN;
 	return finish(maint, maint->left ? 2 : 0);
 }
 
@@ -320,6 +333,7 @@ static enum ph_step work(struct ph__maint *maint, uint32_t *budget)
 	        [PH__MAINT_LOG_WRITE] = ph__maint_log_write,
 	        [PH__MAINT_LOG_END] = ph__maint_log_end,
 	        [PH__MAINT_COMMIT] = commit,
+	        [PH__MAINT_TRIM] = trim,
 	};
 
 	if (maint->state == PH__MAINT_DONE)

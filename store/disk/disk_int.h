@@ -19,6 +19,7 @@
 
 #include "../txn_meta_int.h"
 #include "../txn_refs_int.h"
+#include "disk_bits_int.h"
 
 #include <packhorse/hash.h>
 #include <packhorse/store_disk.h>
@@ -27,6 +28,8 @@
 #define PH__FORMAT_VERSION 1u
 #define PH__BLOCK 4096u
 #define PH__RING_BLOCKS 32u
+/* Blocks of a store: 64 TiB. The map's length in bytes has 32 bits. */
+#define PH__BLOCKS_MAX ((uint64_t)1 << 34)
 /* Bytes of a section under one checksum: small enough that a random read of an object is cheap. */
 #define PH__CHUNK 16384u
 #define PH__CHUNK_BLOCKS (PH__CHUNK / PH__BLOCK)
@@ -61,41 +64,6 @@ struct ph__disk;
 struct ph__batch;
 struct ph__repo;
 struct ph__dtxn;
-
-/* ---- integers: big endian, as in the index of a pack ---- */
-
-static inline void ph__put16(uint8_t *to, uint32_t value)
-{
-	to[0] = (uint8_t)(value >> 8);
-	to[1] = (uint8_t)value;
-}
-
-static inline void ph__put32(uint8_t *to, uint32_t value)
-{
-	ph__put16(to, value >> 16);
-	ph__put16(to + 2, value & 0xffff);
-}
-
-static inline void ph__put64(uint8_t *to, uint64_t value)
-{
-	ph__put32(to, (uint32_t)(value >> 32));
-	ph__put32(to + 4, (uint32_t)value);
-}
-
-static inline uint32_t ph__get16(const uint8_t *from)
-{
-	return (uint32_t)from[0] << 8 | from[1];
-}
-
-static inline uint32_t ph__get32(const uint8_t *from)
-{
-	return ph__get16(from) << 16 | ph__get16(from + 2);
-}
-
-static inline uint64_t ph__get64(const uint8_t *from)
-{
-	return (uint64_t)ph__get32(from) << 32 | ph__get32(from + 4);
-}
 
 /* ---- locks that may be absent ---- */
 
@@ -148,6 +116,9 @@ void ph__io_release(struct ph__io *io);
 enum ph_status ph__io_read(struct ph__io *io, uint64_t block, uint32_t count, void *buf);
 enum ph_status ph__io_write(struct ph__io *io, uint64_t block, uint32_t count, const void *buf);
 enum ph_status ph__io_flush(struct ph__io *io);
+/* Space behind a range, and none: see device.h. Neither can end writing. */
+enum ph_status ph__io_provide(struct ph__io *io, uint64_t block, uint32_t count);
+enum ph_status ph__io_discard(struct ph__io *io, uint64_t block, uint32_t count);
 /* At least more blocks than now. PH_ERR_FULL. */
 enum ph_status ph__io_grow(struct ph__io *io, uint64_t more);
 
@@ -169,7 +140,35 @@ struct ph__map {
 	uint64_t *busy;       /* not to be allocated: in use, held by a snapshot or a transaction */
 	uint64_t *used;       /* named by the newest durable epoch; the leader's alone */
 	uint16_t *group_free; /* of PH__GROUP blocks each, by busy */
+	/* By PH__UNIT blocks, see disk_trim.c: there may be no space behind them; what is free of
+	 * them need not be given back. */
+	uint64_t *hollow, *trimmed;
+	uint64_t hollow_free; /* free blocks of hollow units */
+	bool provides;        /* the device has units that are hollow */
+	bool unknown;         /* those that come now may be */
+	bool untrimmed;       /* something was freed since trimming found nothing */
 };
+
+/* Blocks that are given back and provided together: 1 MiB. */
+#define PH__UNIT 256u
+
+/* ---- disk_trim.c: space behind blocks ---- */
+
+/* The device's blocks that are free now may be hollow or not; those that all are in use are not. */
+void ph__map_known(struct ph__map *map);
+/* Provides space behind blocks that are taken. PH_ERR_FULL. */
+enum ph_status ph__map_back(struct ph__map *map, struct ph__extent extent);
+/* Provides so many free blocks with space, if there are so many. PH_ERR_FULL. */
+enum ph_status ph__map_back_free(struct ph__map *map, uint64_t blocks);
+/* ph_store_trim. */
+enum ph_status ph__disk_trim(struct ph_store *store, uint64_t bytes_max);
+
+/* ---- disk_map.c, on ---- */
+
+/* Blocks to be left when data is allocated. With the map's lock. */
+uint64_t ph__map_reserve(const struct ph__map *map);
+/* Marks blocks as to be allocated or not. With the map's lock. */
+void ph__map_set_busy(struct ph__map *map, uint64_t start, uint64_t count, bool busy);
 
 /* Blocks under one summary, and under one entry of the map on the device. */
 #define PH__GROUP 8192u

@@ -26,7 +26,12 @@ static enum ph_status load_map(struct ph__disk *disk, const struct ph__super *su
 	ph__freed_discard(disk, &disk->pending);
 	ph__map_release(&disk->map);
 	enum ph_status status = ph__map_init(&disk->map, disk->alloc, &disk->io, disk->sync);
-	return status == PH_OK ? ph__space_load(disk, super) : status;
+	if (status == PH_OK)
+		status = ph__space_load(disk, super);
+	if (status == PH_ERR_NOMEM && disk->why)
+		*disk->why = "there is not enough memory for its map of free blocks: that needs "
+		             "96 MiB for each TiB of the store";
+	return status;
 }
 
 /* Whether the newest epochs may be missing in part. */

@@ -208,7 +208,7 @@ static enum ph_status get_fields(struct ph__super *super, const uint8_t *block, 
 	if (ph__get16(block + AT_RING) != PH__RING_BLOCKS || super->epoch == 0 ||
 	    super->epoch > UINT64_MAX / 2 || super->generation > UINT64_MAX / 2 ||
 	    super->next_repo == 0 || super->next_repo > UINT64_MAX / 2 ||
-	    super->blocks < BLOCKS_MIN || super->blocks > UINT64_MAX / PH__BLOCK / 2 ||
+	    super->blocks < BLOCKS_MIN || super->blocks > PH__BLOCKS_MAX ||
 	    super->catalogue.height > PH__TREE_HEIGHT)
 		return PH_ERR_CORRUPT;
 	if (!get_map(&super->map, block, super->blocks) || !get_buffer(super, block))

@@ -353,15 +353,22 @@ static enum ph_status store_setting_set(struct ph_store *store, const char *key,
 	return ph__commit(disk, &request, NULL, NULL);
 }
 
-/* Free blocks lie in a file as blocks of its file system: those that are left there come on top. */
+/*
+ * Free blocks lie in a file as blocks of its file system: those that are left there come on top.
+ * Blocks that may be holes are among these, or not.
+ */
 static uint64_t store_space(struct ph_store *store)
 {
 	struct ph__disk *disk = ph__disk_of(store);
 	struct ph_device *device = disk->io.device;
-	uint64_t bytes = ph__map_free_blocks(&disk->map) * PH__BLOCK;
+	ph__lock(disk->sync, disk->map.lock);
+	uint64_t hollow = disk->map.hollow_free * PH__BLOCK;
+	uint64_t bytes = disk->map.free * PH__BLOCK - hollow;
+	ph__unlock(disk->sync, disk->map.lock);
 	uint64_t room = 0;
 	if (device->ops->grow)
 		room = device->ops->room ? device->ops->room(device) : UINT64_MAX;
+	room = room > hollow ? room : hollow;
 	return room > UINT64_MAX - bytes ? UINT64_MAX : bytes + room;
 }
 
@@ -377,6 +384,7 @@ static const struct ph_store_ops store_ops = {
         .space = store_space,
         .scrub = ph__disk_scrub,
         .remove = ph__disk_remove,
+        .trim = ph__disk_trim,
 };
 
 /* ---- opening ---- */
@@ -400,6 +408,7 @@ static enum ph_status start(struct ph__disk *disk)
 	/* The id is random: names cannot be chosen so that they fall together in the table. */
 	disk->seed = ph__get64(disk->super.id) | 1;
 	disk->read_only = disk->read_only || disk->io.device->read_only;
+	ph__map_known(&disk->map);
 	disk->store.ops = &store_ops;
 	disk->store.durable = true;
 	return PH_OK;

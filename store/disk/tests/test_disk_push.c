@@ -176,10 +176,116 @@ static void test_shapes(void **state)
 		measure(&shapes[i]);
 }
 
+/* ---- what stands in buffers ---- */
+
+#define KEYS 6u
+
+struct values {
+	uint32_t seed[KEYS], len[KEYS]; /* 0: not there */
+};
+
+static void make_value(uint8_t *to, uint32_t seed, uint32_t len)
+{
+	struct ph_test_rng rng;
+	ph_test_rng_init(&rng, seed);
+	ph_test_rng_fill(&rng, to, len);
+}
+
+/* Long ones are blobs, which are nobody's once another value stands before them in a buffer. */
+static uint32_t random_len(struct ph_test_rng *rng)
+{
+	static const uint32_t lengths[] = {0, 10, 900, 5000, 20000};
+	return lengths[ph_test_rng_below(rng, 5)];
+}
+
+static void check_value(enum ph_status status, const uint8_t *have, size_t have_len,
+                        const struct values *values, uint32_t key)
+{
+	static uint8_t want[20000];
+	assert_status(status, values->len[key] ? PH_OK : PH_ERR_NOT_FOUND);
+	if (!values->len[key])
+		return;
+	make_value(want, values->seed[key], values->len[key]);
+	assert_int_equal(have_len, values->len[key]);
+	assert_memory_equal(have, want, have_len);
+}
+
+static void check_values(struct ph_store *store, const struct values *repo,
+                         const struct values *global)
+{
+	static uint8_t have[20000];
+	struct ph_snapshot *snapshot;
+	char name[8];
+	assert_status(ph_store_snapshot(store, "r0", &snapshot), PH_OK);
+	for (uint32_t i = 0; i < KEYS; i++) {
+		size_t len = sizeof(have);
+		snprintf(name, sizeof(name), "s%u", (unsigned)i);
+		enum ph_status status = ph_snapshot_setting(snapshot, name, have, &len);
+		check_value(status, have, len, repo, i);
+		len = sizeof(have);
+		status = ph_store_setting_get(store, name, have, &len);
+		check_value(status, have, len, global, i);
+	}
+	ph_snapshot_release(snapshot);
+}
+
+static void change_value(struct ph_store *store, struct ph_test_rng *rng, uint32_t number,
+                         struct values *repo, struct values *global)
+{
+	static uint8_t data[20000];
+	struct ph_txn *txn;
+	char name[8];
+	uint32_t key = ph_test_rng_below(rng, KEYS), len = random_len(rng);
+	struct values *values = ph_test_rng_below(rng, 2) ? repo : global;
+	snprintf(name, sizeof(name), "s%u", (unsigned)key);
+	make_value(data, number, len);
+	values->seed[key] = number;
+	values->len[key] = len;
+	if (values == global) {
+		assert_status(ph_store_setting_set(store, name, len ? data : NULL, len), PH_OK);
+		return;
+	}
+	assert_status(tool_begin(store, "r0", &txn), PH_OK);
+	assert_status(ph_txn_set_setting(txn, name, len ? data : NULL, len), PH_OK);
+	assert_status(tool_commit(txn, false), PH_OK);
+	ph_txn_free(txn);
+}
+
+static void test_buffers(void **state)
+{
+	static const struct shape shape = {"buffers", 40, 1, 300, 1, 100, 1, 900, 0};
+	struct ph_store_disk_options options;
+	struct values repo = {{0}, {0}}, global = {{0}, {0}};
+	struct sim_device *sim;
+	struct ph_store *store = build(&sim, &shape);
+	struct ph_test_rng rng;
+	char ref[32];
+	(void)state;
+	sim_options(&options);
+	ph_test_rng_init(&rng, 4);
+	for (uint32_t i = 1; i < 400; i++) {
+		change_value(store, &rng, i, &repo, &global);
+		snprintf(ref, sizeof(ref), "refs/tags/%u", (unsigned)ph_test_rng_below(&rng, 60));
+		(void)tool_set(store, "r0", ref, ph_test_rng_below(&rng, 3) ? i : 0);
+		check_values(store, &repo, &global);
+		if (i % 20 == 0)
+			assert_status(sim_check(store), PH_OK);
+		if (i % 50 == 0) {
+			ph_store_close(store);
+			assert_status(sim_open(sim, &options, &store), PH_OK);
+		}
+	}
+	assert_status(tool_delete_repo(store, "r0"), PH_OK);
+	assert_status(sim_check(store), PH_OK);
+	ph_store_close(store);
+	sim_free(sim);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_shapes),
+	        cmocka_unit_test(test_buffers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

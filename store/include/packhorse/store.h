@@ -86,6 +86,7 @@ struct ph_store_ops {
 	                        struct ph_scrub **out);
 	/* NULL: every repository can be opened. */
 	enum ph_status (*remove)(struct ph_store *store, const char *name, struct ph_txn **out);
+	enum ph_status (*trim)(struct ph_store *store, uint64_t bytes_max); /* NULL: nothing to */
 };
 
 struct ph_store {
@@ -256,6 +257,15 @@ static inline enum ph_status ph_store_setting_swap(struct ph_store *store, const
 static inline uint64_t ph_store_space(struct ph_store *store)
 {
 	return store->ops->space ? store->ops->space(store) : UINT64_MAX;
+}
+
+/*
+ * Gives space that is free back to the device, at most about so many bytes and little enough that
+ * nobody notices: for when there is nothing more urgent. PH_AGAIN: there is more; else PH_OK.
+ */
+static inline enum ph_status ph_store_trim(struct ph_store *store, uint64_t bytes_max)
+{
+	return store->ops->trim ? store->ops->trim(store, bytes_max) : PH_OK;
 }
 
 /* ---- snapshot ---- */
