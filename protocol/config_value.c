@@ -318,8 +318,7 @@ static enum ph_status check_type(const struct ph__config_key *key, const char *s
 		return check_number(value, SECONDS_MAX, why,
 		                    "it takes a number of seconds; 0 for never");
 	case PH__CONFIG_DAYS:
-		return check_number(value, DAYS_MAX, why,
-		                    "it takes a number of days; 0 for never");
+		return check_number(value, DAYS_MAX, why, "it takes a number of days; 0 for never");
 	case PH__CONFIG_SIZE:
 		return check_number(value, INT64_MAX, why,
 		                    "it takes a number of bytes, with k, m or g behind it or "

@@ -314,11 +314,9 @@ static bool start_upkeep(struct ph_service *service)
 /* The scrubber's next slice, when that is due. */
 static bool run_scrubber(uint64_t ms)
 {
-	unsigned state = ph_session_state(scrubber);
-	bool due = (state & PH_WANT_RUN) || ms >= ph_session_deadline(scrubber);
+	bool due =
+	        (ph_session_state(scrubber) & PH_WANT_RUN) || ms >= ph_session_deadline(scrubber);
 
-	if (state & PH_DONE)
-		return false;
 	if (due)
 		ph_session_run(scrubber, ms, wall_s(), units);
 	if (ph_session_deadline(scrubber) < upkeep_at_ms)

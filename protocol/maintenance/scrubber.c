@@ -192,8 +192,9 @@ static enum ph_step step(struct ph_session *session, uint32_t *budget)
 	}
 	if (!scrubber->scrub) {
 		status = begin_round(scrubber);
+		/* In memory: nothing can rot. */
 		if (status == PH_ERR_UNSUPPORTED)
-			return PH_STEP_DONE;
+			return wait_until(scrubber, PH_NO_DEADLINE);
 		if (status != PH_OK)
 			return wait_until(scrubber, session->now_ms + PAUSE_MS_MAX);
 		scrubber->next_ms = session->now_ms + pause_ms(scrubber, PIECE_BYTES);
