@@ -4,7 +4,7 @@
  * work begins, one for each thread of it, since what they are made of comes from an allocator that
  * the process shares.
  */
-#include <packhorse/unpack.h>
+#include "unpack_int.h"
 
 #include <libdeflate.h>
 
@@ -23,8 +23,8 @@ static void end(void *state)
 	libdeflate_free_decompressor(state);
 }
 
-static enum ph_status run(void *state, const uint8_t *in, size_t len, size_t *used, uint8_t *out,
-                          size_t size)
+static enum ph_status inflate(void *state, const uint8_t *in, size_t len, size_t *used,
+                              uint8_t *out, size_t size)
 {
 	/* Without a place to say how many came out, fewer than size are an error. */
 	enum libdeflate_result result =
@@ -33,9 +33,26 @@ static enum ph_status run(void *state, const uint8_t *in, size_t len, size_t *us
 	return result == LIBDEFLATE_SUCCESS ? PH_OK : PH_ERR_ZLIB;
 }
 
+static enum ph_status run(void *state, const uint8_t *in, size_t len, size_t *used, uint8_t *out,
+                          size_t size)
+{
+	return ph__unpack_small(in, len, used, out, size)
+	               ? PH_OK
+	               : inflate(state, in, len, used, out, size);
+}
+
+static enum ph_status run_agreed(void *state, const uint8_t *in, size_t len, size_t *used,
+                                 uint8_t *out, size_t size)
+{
+	if (ph__unpack_small(in, len, used, out, size))
+		return PH_OK;
+	return ph__unpack_plain(in, len) ? inflate(state, in, len, used, out, size) : PH_ERR_ZLIB;
+}
+
 const struct ph_unpack *ph_unpack_libdeflate(void)
 {
-	static const struct ph_unpack unpack = {.begin = begin, .end = end, .run = run};
+	static const struct ph_unpack unpack = {
+	        .begin = begin, .end = end, .run = run, .run_agreed = run_agreed};
 
 	return &unpack;
 }
