@@ -15,6 +15,7 @@
 #define PATH_BYTES 4096u
 #define WINDOW_BYTES ((size_t)256 << 10)
 #define HEADER_BYTES 12u
+#define WATCH_OBJECTS 256u
 /* Offsets from here on stand in a table of their own. */
 #define OFFSET_LARGE ((uint64_t)1 << 31)
 
@@ -69,11 +70,17 @@ static enum ph_status out_close(struct out *out, enum ph_status status)
 
 /* ---- the packfile ---- */
 
-/* Copies one entry and takes its checksum. */
-static enum ph_status copy_entry(const struct ph_source *source, uint32_t pack,
-                                 const struct ph_entry *entry, struct out *out, uint8_t *window,
-                                 struct item *item)
+/* Looking at clocks and signals is not for every small object. */
+static bool is_due(const struct ph_git_pack *pack, size_t len)
 {
+	return pack->objects % WATCH_OBJECTS == 0 || len == WINDOW_BYTES;
+}
+
+/* Copies one entry and takes its checksum. */
+static enum ph_status copy_entry(struct ph_git_pack *pack, const struct ph_entry *entry,
+                                 struct out *out, uint8_t *window, struct item *item)
+{
+	const struct ph_source *source = pack->source;
 	enum ph_status status = PH_OK;
 	uint64_t at = entry->offset;
 
@@ -84,19 +91,24 @@ static enum ph_status copy_entry(const struct ph_source *source, uint32_t pack,
 		size_t len =
 		        entry->end - at < WINDOW_BYTES ? (size_t)(entry->end - at) : WINDOW_BYTES;
 
-		status = source->ops->read(source, pack, at, window, len);
+		status = source->ops->read(source, pack->pack, at, window, len);
 		if (status == PH_OK) {
 			item->crc = ph_crc32(item->crc, window, len);
 			status = put(out, window, len);
 		}
 		at += len;
+		pack->bytes += len;
+		if (status == PH_OK && pack->watch && is_due(pack, len) &&
+		    !pack->watch(pack->user, pack->objects, pack->bytes))
+			status = PH_ERR_BUSY;
 	}
 	return status;
 }
 
-static enum ph_status write_pack(const struct ph_source *source, uint32_t pack, struct out *out,
-                                 struct item *items, uint32_t count, struct ph_oid *trailer)
+static enum ph_status write_pack(struct ph_git_pack *pack, struct out *out, struct item *items,
+                                 uint32_t count, struct ph_oid *trailer)
 {
+	const struct ph_source *source = pack->source;
 	uint8_t header[HEADER_BYTES] = {'P', 'A', 'C', 'K', 0, 0, 0, 2};
 	uint8_t *window = malloc(WINDOW_BYTES);
 	struct ph_oid known;
@@ -108,15 +120,16 @@ static enum ph_status write_pack(const struct ph_source *source, uint32_t pack, 
 	for (uint32_t pos = 0; pos < count && status == PH_OK; pos++) {
 		struct ph_entry entry;
 
-		status = source->ops->entry(source, (struct ph_loc){pack, pos}, &entry);
+		status = source->ops->entry(source, (struct ph_loc){pack->pack, pos}, &entry);
 		if (status == PH_OK)
-			status = copy_entry(source, pack, &entry, out, window, &items[pos]);
+			status = copy_entry(pack, &entry, out, window, &items[pos]);
+		pack->objects += status == PH_OK;
 	}
 	free(window);
 	if (status == PH_OK)
 		status = put_hash(out, ph_hash_bytes(source->algo), trailer);
 	if (status == PH_OK && source->ops->trailer)
-		status = source->ops->trailer(source, pack, &known);
+		status = source->ops->trailer(source, pack->pack, &known);
 	if (status == PH_OK && source->ops->trailer && !ph_oid_equal(&known, trailer))
 		status = PH_ERR_CORRUPT;
 	return status;
@@ -197,34 +210,38 @@ static enum ph_status write_index(struct out *out, enum ph_hash_algo algo, struc
 
 /* ---- both ---- */
 
-static enum ph_status write_both(const struct ph_source *source, uint32_t pack, const char *path,
-                                 const char *stem, struct item *items, uint32_t count, char *final,
-                                 size_t final_size)
+static enum ph_status write_both(struct ph_git_pack *pack, const char *path, struct item *items,
+                                 uint32_t count, char *final, size_t final_size)
 {
+	enum ph_hash_algo algo = pack->source->algo;
 	struct out out = {0};
 	struct ph_oid trailer;
 	char hex[PH_OID_HEX_MAX + 1];
-	enum ph_status status = out_open(&out, path, source->algo);
+	enum ph_status status = out_open(&out, path, algo);
 
 	if (status == PH_OK)
-		status = write_pack(source, pack, &out, items, count, &trailer);
+		status = write_pack(pack, &out, items, count, &trailer);
 	status = out_close(&out, status);
 	if (status != PH_OK)
 		return status;
-	snprintf(final, final_size, "%s/pack-%s.idx", stem,
-	         ph_oid_to_hex(hex, source->algo, &trailer));
+	snprintf(final, final_size, "%s/pack-%s.idx", pack->folder,
+	         ph_oid_to_hex(hex, algo, &trailer));
+	/* Two packs of the same bytes have one name, and are one. */
+	if (access(final, F_OK) == 0) {
+		memcpy(final + strlen(final) - 3, "pack", 5);
+		return PH_OK;
+	}
 	out = (struct out){0};
-	status = out_open(&out, final, source->algo);
+	status = out_open(&out, final, algo);
 	if (status == PH_OK)
-		status = write_index(&out, source->algo, items, count, &trailer);
+		status = write_index(&out, algo, items, count, &trailer);
 	status = out_close(&out, status);
 	if (status == PH_OK)
 		memcpy(final + strlen(final) - 3, "pack", 5);
 	return status;
 }
 
-enum ph_status ph__git_pack_write(const struct ph_source *source, uint32_t pack, const char *folder,
-                                  uint32_t *objects)
+enum ph_status ph__git_pack_write(struct ph_git_pack *pack)
 {
 	char path[PATH_BYTES], final[PATH_BYTES + 8];
 	struct item *items;
@@ -232,21 +249,19 @@ enum ph_status ph__git_pack_write(const struct ph_source *source, uint32_t pack,
 	uint32_t count;
 	enum ph_status status;
 
-	source->ops->pack_size(source, pack, &count, &bytes);
-	if (snprintf(path, sizeof(path), "%s/tmp_pack", folder) >= (int)sizeof(path) - 80) {
+	pack->source->ops->pack_size(pack->source, pack->pack, &count, &bytes);
+	if (snprintf(path, sizeof(path), "%s/tmp_pack", pack->folder) >= (int)sizeof(path) - 80) {
 		errno = ENAMETOOLONG;
 		return PH_ERR_IO;
 	}
 	items = calloc((size_t)count + 1, sizeof(*items));
 	if (!items)
 		return PH_ERR_NOMEM;
-	status = write_both(source, pack, path, folder, items, count, final, sizeof(final));
+	status = write_both(pack, path, items, count, final, sizeof(final));
 	free(items);
 	if (status == PH_OK && rename(path, final) != 0)
 		status = PH_ERR_IO;
 	if (status != PH_OK)
 		(void)unlink(path);
-	else
-		*objects = count;
 	return status;
 }

@@ -8,8 +8,21 @@
 
 #include <packhorse/source.h>
 
-/* PH_ERR_IO with errno, PH_ERR_NOMEM, PH_ERR_CORRUPT, or an error of reading. */
-enum ph_status ph__git_pack_write(const struct ph_source *source, uint32_t pack, const char *folder,
-                                  uint32_t *objects);
+struct ph_git_pack {
+	const struct ph_source *source;
+	uint32_t pack;
+	const char *folder;
+	void *user;
+	/* Called now and then with what of this pack is written; false: give up. May be NULL. */
+	bool (*watch)(void *user, uint64_t objects, uint64_t bytes);
+	uint32_t objects; /* written, once it has returned */
+	uint64_t bytes;
+};
+
+/*
+ * PH_ERR_IO with errno, PH_ERR_NOMEM, PH_ERR_CORRUPT, or an error of reading; PH_ERR_BUSY: watch
+ * gave up. Nothing is left of it after an error but maybe an index.
+ */
+enum ph_status ph__git_pack_write(struct ph_git_pack *pack);
 
 #endif

@@ -14,7 +14,10 @@ static void help(FILE *to)
 	      "       packhorse mkfs FILE|DEV     make an empty store\n"
 	      "       packhorse info FILE|DEV     what is in a store\n"
 	      "       packhorse fsck FILE|DEV     look for damage\n"
-	      "       packhorse export FILE|DEV REPO DIR|-\n"
+	      "       packhorse export FILE|DEV REPO DIR|-          a repository out of a store\n"
+	      "       packhorse import FILE|DEV REPO DIR|BUNDLE|-   and into one\n"
+	      "       packhorse backup FILE|DEV OUT|-               a copy of a store\n"
+	      "       packhorse help COMMAND      the options of one\n"
 	      "       packhorse --version\n"
 	      "\n"
 	      "Without options, serve keeps its repositories in ./packhorse.img, takes your own\n"
@@ -26,14 +29,24 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } tools[] = {
-        {"mkfs", ph__tool_mkfs},
-        {"info", ph__tool_info},
-        {"fsck", ph__tool_fsck},
-        {"export", ph__tool_export},
+        {"mkfs", ph__tool_mkfs},     {"info", ph__tool_info},     {"fsck", ph__tool_fsck},
+        {"export", ph__tool_export}, {"import", ph__tool_import}, {"backup", ph__tool_backup},
 };
+
+/* "help COMMAND" is "COMMAND --help", in *argv too. */
+static void turn_help(int argc, char **argv)
+{
+	static char flag[] = "--help";
+
+	if (argc == 3 && strcmp(argv[1], "help") == 0) {
+		argv[1] = argv[2];
+		argv[2] = flag;
+	}
+}
 
 int main(int argc, char **argv)
 {
+	turn_help(argc, argv);
 	if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
 		puts("packhorse " PH_VERSION);
 		return PH_EXIT_OK;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Maintenance in the background: one thread of low priority runs one session at a time, for the
- * repositories that a queue names (maintenance.h). It takes what cores have left, gives way in
+ * repositories that a queue names (maintenance.h), and between two of them looks for rot
+ * (scrubber.h). It takes what cores have left, gives way in
  * memory by itself, and ends at once when the server does: what was not committed is as if it had
  * never begun.
  */
 #include "daemon_int.h"
 #include <packhorse/maintenance.h>
+#include <packhorse/scrubber.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -20,6 +22,7 @@
 struct ph_keeper {
 	struct ph_service service;
 	struct ph_maintenance_queue *queue;
+	struct ph_session *scrubber; /* looks for rot while nothing is to be maintained */
 	uv_mutex_t lock;
 	uv_cond_t ready;
 	uv_thread_t thread;
@@ -82,6 +85,30 @@ static int maintain(struct ph_keeper *keeper, const char *repo)
 	return exit_status;
 }
 
+/* When the scrubber's next piece is due. */
+static uint64_t scrub_at(const struct ph_keeper *keeper)
+{
+	unsigned state = ph_session_state(keeper->scrubber);
+
+	if (state & PH_DONE)
+		return PH_NO_DEADLINE;
+	return state & PH_WANT_RUN ? 0 : ph_session_deadline(keeper->scrubber);
+}
+
+/* Nothing is to be maintained before then: a piece of the scrubber, or sleep. Locked. */
+static void idle(struct ph_keeper *keeper, uint64_t at_ms)
+{
+	uint64_t now_ms = ph__now_ms(), scrub_ms = scrub_at(keeper);
+
+	if (scrub_ms > now_ms) {
+		wait_until(keeper, scrub_ms < at_ms ? scrub_ms : at_ms);
+		return;
+	}
+	uv_mutex_unlock(&keeper->lock);
+	ph_session_run(keeper->scrubber, now_ms, ph__wall_s(), SLICE_UNITS);
+	uv_mutex_lock(&keeper->lock);
+}
+
 static void thread_main(void *arg)
 {
 	struct ph_keeper *keeper = arg;
@@ -96,7 +123,7 @@ static void thread_main(void *arg)
 		int exit_status;
 
 		if (ph_maintenance_queue_next(keeper->queue, began_ms, repo, &at_ms) != PH_OK) {
-			wait_until(keeper, at_ms);
+			idle(keeper, at_ms);
 			continue;
 		}
 		uv_mutex_unlock(&keeper->lock);
@@ -118,6 +145,11 @@ struct ph_keeper *ph__keeper_new(const struct ph_service *service)
 	keeper->service.wake_user = keeper;
 	keeper->service.wake = on_wake;
 	if (ph_maintenance_queue_new(&keeper->queue, service->store, service->alloc) != PH_OK) {
+		free(keeper);
+		return NULL;
+	}
+	if (ph_scrubber_open(&keeper->scrubber, &keeper->service) != PH_OK) {
+		ph_maintenance_queue_free(keeper->queue);
 		free(keeper);
 		return NULL;
 	}
@@ -158,6 +190,7 @@ void ph__keeper_free(struct ph_keeper *keeper)
 	if (keeper->running)
 		uv_thread_join(&keeper->thread);
 	ph_maintenance_queue_free(keeper->queue);
+	ph_session_free(keeper->scrubber);
 	uv_cond_destroy(&keeper->ready);
 	uv_mutex_destroy(&keeper->lock);
 	free(keeper);

@@ -4,6 +4,7 @@
  * order: stop accepting, let sessions end for a while, close the store.
  */
 #include "daemon_int.h"
+#include "tools_int.h"
 #include <packhorse/device_posix.h>
 #include <errno.h>
 #include <malloc.h>
@@ -87,16 +88,23 @@ static bool memory_start(struct server *server)
 
 /* ---- the store ---- */
 
-static bool store_failed(const char *path, enum ph_status status)
+/* told: by who knows better than the status says; or NULL. */
+static bool store_failed(const char *path, enum ph_status status, const char *told)
 {
 	const char *what = ph_status_text(status);
+	char busy[PH_IMAGE_BUSY_BYTES];
 
-	if (status == PH_ERR_BUSY)
-		what = "another server has it open";
-	else if (status == PH_ERR_INVALID)
+	if (told) {
+		what = told;
+	} else if (status == PH_ERR_BUSY) {
+		ph__image_busy(path, busy, sizeof busy);
+		what = busy;
+	} else if (status == PH_ERR_INVALID)
 		what = "it is neither empty nor a store of packhorse; choose another --store";
 	else if (status == PH_ERR_UNSUPPORTED)
 		what = "its format is newer than this program; use a newer packhorse";
+	else if (status == PH_ERR_CORRUPT)
+		what = "no state of it can be believed any more; restore a backup";
 	else if (status == PH_ERR_DENIED || status == PH_ERR_IO)
 		what = errno ? strerror(errno) : what;
 	fprintf(stderr, "packhorse: cannot open the store %s: %s\n", path, what);
@@ -107,7 +115,9 @@ static bool store_open_disk(struct server *server)
 {
 	const char *path = server->options->store;
 	struct ph_store_disk_options options = {0};
+	const char *why = NULL;
 	struct ph_device *device;
+	const char *found = NULL;
 	enum ph_status status;
 
 	errno = 0;
@@ -118,20 +128,23 @@ static bool store_open_disk(struct server *server)
 	options.limits = &server->limits;
 	options.sync = &ph__sync_uv;
 	options.log = &server->log;
+	options.why = &why;
 	options.random = ph__random;
 	options.cache_bytes = server->memory_bytes / STORE_CACHE_SHARE < STORE_CACHE_BYTES_MAX
 	                              ? server->memory_bytes / STORE_CACHE_SHARE
 	                              : STORE_CACHE_BYTES_MAX;
 	status = ph_device_posix_open(&device, options.alloc, path, true);
 	if (status != PH_OK)
-		return store_failed(path, status);
+		return store_failed(path, status, NULL);
 	if (device->bytes == 0)
 		status = ph_store_disk_format(device, &options);
 	if (status == PH_OK)
 		status = ph_store_disk_open(&server->store, device, &options);
 	if (status == PH_ERR_INVALID) {
 		/* A blank block device is formatted, anything else is left as it is. */
-		status = ph_store_disk_format(device, &options);
+		status = ph__blank_look(device, &found);
+		if (status == PH_OK)
+			status = found ? PH_ERR_EXISTS : ph_store_disk_format(device, &options);
 		if (status == PH_OK)
 			status = ph_store_disk_open(&server->store, device, &options);
 		else if (status == PH_ERR_EXISTS)
@@ -140,7 +153,7 @@ static bool store_open_disk(struct server *server)
 	if (status == PH_OK)
 		return true;
 	device->ops->close(device);
-	return store_failed(path, status);
+	return store_failed(path, status, why);
 }
 
 static bool store_open(struct server *server)
@@ -155,7 +168,7 @@ static bool store_open(struct server *server)
 	options.sync = &ph__sync_uv;
 	status = ph_store_mem_new(&server->store, &options);
 	if (status != PH_OK)
-		return store_failed("mem", status);
+		return store_failed("mem", status, NULL);
 	fputs("store: memory. An acknowledged push is gone when this process ends.\n", stderr);
 	return true;
 }
@@ -465,6 +478,8 @@ int ph__serve(const struct ph_options *options)
 	ph_limits_init(&server->limits);
 	ph__log_init(&server->log, options->level);
 	signal(SIGPIPE, SIG_IGN);
+	/* A limit on the size of files is a full disk. */
+	signal(SIGXFSZ, SIG_IGN);
 	tune_malloc();
 	raise_descriptor_limit();
 	uv_loop_init(&server->uv);

@@ -5,70 +5,144 @@
  * damaged must be pushed again or come from a backup, and which repository that is, is said.
  */
 #include "daemon_int.h"
+#include "progress.h"
 #include "tools_int.h"
 #include <inttypes.h>
 #include <packhorse/hash.h>
 #include <packhorse/reader.h>
+#include <packhorse/scrub.h>
 #include <packhorse/walk.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-/* Work between two looks at the clock of the progress line. */
+/* Work between two looks at the progress line. */
 #define SLICE_UNITS 4096u
-#define PROGRESS_MS 200u
+#define SLICE_BYTES ((uint64_t)1 << 20)
 
 struct fsck {
 	struct ph_image image;
+	struct ph_progress progress;
 	const char *repo; /* the one at work */
-	uint64_t findings, objects;
-	uint64_t shown_ms;
-	bool deep, progress;
+	uint64_t findings, objects, repos, bytes;
+	uint64_t hit;                    /* repositories with findings */
+	char last[PH_REPO_NAME_MAX + 1]; /* the one of the last finding */
+	bool store;                      /* the store itself has some */
+	bool deep, json, quiet;
 };
 
 static void usage(FILE *to)
 {
-	fputs("usage: packhorse fsck FILE|DEV [--deep]\n"
+	fputs("usage: packhorse fsck [--deep] [--json] [--quiet] FILE|DEV\n"
 	      "\n"
-	      "  --deep   hash every object and follow every ref, too\n"
+	      "  --deep    hash every object and follow every ref, too\n"
+	      "  --json    what was found, for programs\n"
+	      "  --quiet   no progress\n"
 	      "\n"
 	      "Exit code 0: no damage, 3: damage was found and printed, 1: it could not be "
-	      "opened.\n",
+	      "opened.\n"
+	      "Nothing is written.\n",
 	      to);
 }
 
-static void progress_clear(const struct fsck *fsck)
+/* ---- findings ---- */
+
+static const char *part_name(enum ph_finding_part part)
 {
-	if (fsck->progress && fsck->shown_ms)
-		fputs("\r\033[K", stderr);
+	switch (part) {
+	case PH_FINDING_SUPERBLOCK:
+		return "superblock";
+	case PH_FINDING_MAP:
+		return "map";
+	case PH_FINDING_SPACE:
+		return "space";
+	case PH_FINDING_TREE:
+		return "tree";
+	case PH_FINDING_VALUE:
+		return "value";
+	case PH_FINDING_PACK:
+		return "pack";
+	case PH_FINDING_OBJECT:
+		return "object";
+	case PH_FINDING_REF:
+		break;
+	}
+	return "ref";
 }
 
-static void progress(struct fsck *fsck)
+static void print_json(const struct fsck *fsck, const struct ph_finding *finding)
 {
-	uint64_t now_ms = ph__now_ms();
+	char hex[PH_OID_HEX_MAX + 1];
 
-	if (!fsck->progress || now_ms - fsck->shown_ms < PROGRESS_MS)
-		return;
-	fsck->shown_ms = now_ms;
-	fprintf(stderr, "\r\033[K%s: %" PRIu64 " objects", fsck->repo, fsck->objects);
+	printf("%s\n    {\"repository\": ", fsck->findings ? "," : "");
+	if (finding->repo[0])
+		ph__json_text(stdout, finding->repo);
+	else
+		fputs("null", stdout);
+	printf(", \"part\": \"%s\", \"what\": ", part_name(finding->part));
+	ph__json_text(stdout, finding->what);
+	printf(", \"status\": \"%s\"", ph_status_name(finding->status));
+	if (finding->pack)
+		printf(", \"pack\": %" PRIu64 ", \"section\": %" PRIu32, finding->pack,
+		       finding->section);
+	printf(", \"objects\": %" PRIu64 ", \"deltas\": %" PRIu64 ", \"ids\": [", finding->objects,
+	       finding->deltas);
+	for (uint32_t i = 0; i < finding->oid_count; i++)
+		printf("%s\"%s\"", i ? ", " : "",
+		       ph_oid_to_hex(hex, finding->algo, &finding->oids[i]));
+	fputs("], \"advice\": ", stdout);
+	ph__json_text(stdout, finding->advice);
+	putchar('}');
 }
 
-static void found_line(void *user, const char *line)
+static void on_found(void *user, const struct ph_finding *finding)
 {
 	struct fsck *fsck = user;
+	char line[PH_FINDING_LINE_MAX];
 
-	progress_clear(fsck);
+	ph__progress_clear(&fsck->progress);
+	if (fsck->json) {
+		print_json(fsck, finding);
+	} else {
+		ph_finding_line(finding, line, sizeof(line));
+		puts(line);
+	}
 	fsck->findings++;
-	puts(line);
+	fsck->store = fsck->store || !finding->repo[0];
+	if (finding->repo[0] && strcmp(finding->repo, fsck->last) != 0) {
+		fsck->hit++;
+		snprintf(fsck->last, sizeof(fsck->last), "%s", finding->repo);
+	}
 }
 
-static void found(struct fsck *fsck, const char *what, const char *which, enum ph_status status)
+static void found(struct fsck *fsck, enum ph_finding_part part, const char *what, const char *which,
+                  enum ph_status status)
 {
-	char line[512];
+	char text[512];
+	struct ph_finding finding = {
+	        .part = part, .status = status, .repo = fsck->repo, .what = text, .advice = ""};
 
-	snprintf(line, sizeof(line), "repository %s: %s %s: %s", fsck->repo, what, which,
-	         ph_status_text(status));
-	found_line(fsck, line);
+	snprintf(text, sizeof(text), "%s%s%s", what, *which ? " " : "", which);
+	on_found(fsck, &finding);
+}
+
+/* ---- objects ---- */
+
+static void object_found(struct fsck *fsck, enum ph_hash_algo algo, const struct ph_oid *oid,
+                         enum ph_status status)
+{
+	char text[PH_OID_HEX_MAX + 16] = "object ";
+	struct ph_finding finding = {.part = PH_FINDING_OBJECT,
+	                             .status = status,
+	                             .repo = fsck->repo,
+	                             .what = text,
+	                             .advice = "",
+	                             .algo = algo,
+	                             .objects = 1,
+	                             .oid_count = 1,
+	                             .oids = {*oid}};
+
+	ph_oid_to_hex(text + 7, algo, oid);
+	on_found(fsck, &finding);
 }
 
 /* One object, made from its entry and hashed. */
@@ -76,18 +150,17 @@ static void check_object(struct fsck *fsck, struct ph_reader *reader, struct ph_
                          enum ph_hash_algo algo)
 {
 	const struct ph_source *source = ph_reader_source(reader);
-	char hex[PH_OID_HEX_MAX + 1] = "";
+	char place[64];
 	struct ph_entry entry;
 	struct ph_object object;
 	struct ph_oid oid;
 	enum ph_status status = source->ops->entry(source, loc, &entry);
 
 	if (status != PH_OK) {
-		snprintf(hex, sizeof(hex), "%" PRIu32 " of pack %" PRIu32, loc.pos, loc.pack);
-		found(fsck, "object", hex, status);
+		snprintf(place, sizeof(place), "%" PRIu32 " of pack %" PRIu32, loc.pos, loc.pack);
+		found(fsck, PH_FINDING_OBJECT, "object", place, status);
 		return;
 	}
-	ph_oid_to_hex(hex, algo, &entry.oid);
 	status = ph_reader_read(reader, loc, fsck->image.limits.object_bytes_max, &object);
 	if (status == PH_OK) {
 		ph_hash_object(&oid, algo, object.type, object.data, (size_t)object.size);
@@ -96,7 +169,7 @@ static void check_object(struct fsck *fsck, struct ph_reader *reader, struct ph_
 		ph_object_release(reader, &object);
 	}
 	if (status != PH_OK)
-		found(fsck, "object", hex, status);
+		object_found(fsck, algo, &entry.oid, status);
 }
 
 static void check_objects(struct fsck *fsck, struct ph_snapshot *snapshot)
@@ -107,7 +180,7 @@ static void check_objects(struct fsck *fsck, struct ph_snapshot *snapshot)
 	        ph_reader_new(&reader, source, fsck->image.options.alloc, &fsck->image.limits);
 
 	if (status != PH_OK) {
-		found(fsck, "reading", "objects", status);
+		found(fsck, PH_FINDING_OBJECT, "reading", "objects", status);
 		return;
 	}
 	for (uint32_t pack = 0; pack < source->ops->packs(source); pack++) {
@@ -118,7 +191,7 @@ static void check_objects(struct fsck *fsck, struct ph_snapshot *snapshot)
 		for (uint32_t pos = 0; pos < entries; pos++) {
 			check_object(fsck, reader, (struct ph_loc){pack, pos}, snapshot->algo);
 			fsck->objects++;
-			progress(fsck);
+			ph__progress_at(&fsck->progress, fsck->objects, 0);
 		}
 	}
 	ph_reader_free(reader);
@@ -140,7 +213,7 @@ static enum ph_status want_refs(struct fsck *fsck, struct ph_snapshot *snapshot,
 		enum ph_status wanted = *ref.target ? PH_OK : ph_walk_want(walk, &ref.oid);
 
 		if (wanted != PH_OK)
-			found(fsck, "ref", ref.name, wanted);
+			found(fsck, PH_FINDING_REF, "ref", ref.name, wanted);
 	}
 	ph_ref_iter_free(iter);
 	for (uint32_t i = 0; i < shallows && status == PH_END; i++)
@@ -164,16 +237,17 @@ static void check_refs(struct fsck *fsck, struct ph_snapshot *snapshot)
 			uint32_t budget = SLICE_UNITS;
 
 			status = ph_walk_run(walk, &budget);
-			progress(fsck);
+			ph__progress_at(&fsck->progress, fsck->objects, 0);
 			if (status == PH_OK)
 				break;
 		}
 		if (status != PH_OK)
-			found(fsck, "refs reach", ph_walk_error(walk)->detail, status);
+			found(fsck, PH_FINDING_REF, "refs reach", ph_walk_error(walk)->detail,
+			      status);
 		ph_walk_free(walk);
 		return;
 	}
-	found(fsck, "following", "refs", status);
+	found(fsck, PH_FINDING_REF, "following", "refs", status);
 }
 
 static enum ph_status check_deep(struct fsck *fsck)
@@ -188,48 +262,108 @@ static enum ph_status check_deep(struct fsck *fsck)
 		fsck->repo = last;
 		status = ph_store_snapshot(fsck->image.store, name, &snapshot);
 		if (status != PH_OK) {
-			found(fsck, "opening", "it", status);
+			found(fsck, PH_FINDING_TREE, "opening it", "", status);
 			continue;
 		}
 		check_objects(fsck, snapshot);
 		check_refs(fsck, snapshot);
 		ph_snapshot_release(snapshot);
 	}
-	progress_clear(fsck);
 	return status == PH_END ? PH_OK : status;
+}
+
+/* ---- the whole ---- */
+
+static enum ph_status check_structure(struct fsck *fsck)
+{
+	struct ph_scrub_options options = {.user = fsck, .found = on_found, .exclusive = true};
+	struct ph_scrub_progress at;
+	struct ph_scrub *scrub;
+	enum ph_status status = ph_store_scrub(fsck->image.store, &options, &scrub);
+
+	if (status != PH_OK)
+		return status;
+	ph_scrub_progress(scrub, &at);
+	ph__progress_begin(&fsck->progress, fsck->quiet, "Reading", at.total);
+	do {
+		status = ph_scrub_step(scrub, SLICE_BYTES);
+		ph_scrub_progress(scrub, &at);
+		ph__progress_at(&fsck->progress, at.bytes < at.total ? at.bytes : at.total, 0);
+	} while (status == PH_AGAIN);
+	fsck->repos = at.repos;
+	fsck->bytes = at.bytes;
+	ph__progress_clear(&fsck->progress);
+	ph_scrub_free(scrub);
+	return status == PH_ERR_CORRUPT ? PH_OK : status;
+}
+
+/* What can be done about it. */
+static void advise(const struct fsck *fsck)
+{
+	const char *path = fsck->image.path;
+
+	printf("%s: %" PRIu64 " finding%s, in %" PRIu64 " of %" PRIu64 " repositories%s\n", path,
+	       fsck->findings, fsck->findings == 1 ? "" : "s", fsck->hit, fsck->repos,
+	       fsck->store ? " and in the store itself" : "");
+	printf("next: copy the image before anything else, and look after its medium. Repositories "
+	       "that are not\nnamed above are whole: packhorse export %s REPO DIR takes one out. A "
+	       "damaged one comes back from a\nbackup, or from the clone of somebody who has it: "
+	       "serve the image, ssh HOST repo delete REPO, and\npush it again.\n",
+	       path);
+}
+
+static void sum_up(const struct fsck *fsck)
+{
+	if (fsck->json) {
+		printf("%s], \"findings_count\": %" PRIu64 ", \"repositories\": %" PRIu64
+		       ", \"repositories_damaged\": %" PRIu64 ", \"objects\": %" PRIu64
+		       ", \"bytes\": %" PRIu64 ", \"clean\": %s}\n",
+		       fsck->findings ? "\n  " : "", fsck->findings, fsck->repos, fsck->hit,
+		       fsck->objects, fsck->bytes, fsck->findings ? "false" : "true");
+		return;
+	}
+	if (fsck->findings)
+		advise(fsck);
+	else if (fsck->deep)
+		printf("%s: clean, %" PRIu64 " objects\n", fsck->image.path, fsck->objects);
+	else
+		printf("%s: clean\n", fsck->image.path);
 }
 
 static int check_image(struct fsck *fsck)
 {
-	enum ph_status status = ph_store_disk_check(fsck->image.store, fsck, found_line);
+	enum ph_status status;
 
-	if (status == PH_ERR_CORRUPT)
-		status = PH_OK;
-	if (status == PH_OK && fsck->deep)
+	if (fsck->json) {
+		fputs("{\"image\": ", stdout);
+		ph__json_text(stdout, fsck->image.path);
+		printf(", \"deep\": %s,\n  \"findings\": [", fsck->deep ? "true" : "false");
+	}
+	status = check_structure(fsck);
+	if (status == PH_OK && fsck->deep) {
+		ph__progress_begin(&fsck->progress, fsck->quiet, "Hashing objects", 0);
 		status = check_deep(fsck);
+		ph__progress_clear(&fsck->progress);
+	}
+	sum_up(fsck);
 	if (status != PH_OK) {
 		ph__image_failed(fsck->image.path, "check", status);
 		return PH_EXIT_FAILURE;
 	}
-	if (fsck->findings) {
-		printf("%s: %" PRIu64 " finding%s\n", fsck->image.path, fsck->findings,
-		       fsck->findings == 1 ? "" : "s");
-		return PH_EXIT_DAMAGED;
-	}
-	if (fsck->deep)
-		printf("%s: clean, %" PRIu64 " objects\n", fsck->image.path, fsck->objects);
-	else
-		printf("%s: clean\n", fsck->image.path);
-	return PH_EXIT_OK;
+	return fsck->findings ? PH_EXIT_DAMAGED : PH_EXIT_OK;
 }
 
 int ph__tool_fsck(int argc, char **argv)
 {
-	struct fsck fsck = {.progress = isatty(STDERR_FILENO) == 1};
-	const char *path = NULL;
+	struct fsck fsck = {.deep = false};
+	const struct ph_tool_flag flags[] = {{"--deep", NULL, &fsck.deep},
+	                                     {"--json", NULL, &fsck.json},
+	                                     {"--quiet", "-q", &fsck.quiet},
+	                                     {NULL, NULL, NULL}};
+	const char *path;
 	int code;
 
-	code = ph__tool_parse(argc, argv, "--deep", &fsck.deep, &path, usage);
+	code = ph__tool_args(argc, argv, flags, &path, 1, usage);
 	if (code >= 0)
 		return code;
 	if (!ph__image_open(&fsck.image, path))

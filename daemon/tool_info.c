@@ -56,18 +56,6 @@ static enum ph_status look(struct ph_store *store, const char *name, struct repo
 	return status;
 }
 
-/* Names of repositories are UTF-8 without control bytes; these two are left to escape. */
-static void print_json_name(const char *name)
-{
-	putchar('"');
-	for (; *name; name++) {
-		if (*name == '"' || *name == '\\')
-			putchar('\\');
-		putchar(*name);
-	}
-	putchar('"');
-}
-
 static void print_repo(const char *name, const struct repo_info *repo, bool json, bool first)
 {
 	if (!json) {
@@ -78,7 +66,7 @@ static void print_repo(const char *name, const struct repo_info *repo, bool json
 		return;
 	}
 	printf("%s\n    {\"name\": ", first ? "" : ",");
-	print_json_name(name);
+	ph__json_text(stdout, name);
 	printf(", \"object_format\": \"%s\", \"refs\": %" PRIu64 ", \"packs\": %" PRIu64
 	       ", \"objects\": %" PRIu64 ", \"bytes\": %" PRIu64 "}",
 	       ph_hash_name(repo->algo), repo->refs, repo->packs, repo->objects, repo->bytes);

@@ -11,12 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "disk_seal.h"
 #include "support.h"
 
 #define IMAGE_BYTES (1u << 20)
 #define CHANGES_MAX 64u
-/* Nodes sealed again for one input: pointers may lead in circles. */
-#define SEALS_MAX 500u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -147,95 +146,6 @@ static void make_image(struct image *image)
 	ph_store_close(store);
 }
 
-/* ---- making checksums right ---- */
-
-struct seal {
-	struct image *image;
-	uint32_t left;
-};
-
-static uint8_t *block_at(struct seal *seal, uint64_t block)
-{
-	return block < IMAGE_BYTES / PH__BLOCK ? seal->image->data + block * PH__BLOCK : NULL;
-}
-
-static void seal_node(struct seal *seal, uint8_t *ptr, unsigned level, bool catalogue);
-
-/* A pointer at a place in a block, and below it a tree of this height. */
-static void seal_tree(struct seal *seal, uint8_t *ptr, unsigned height, bool catalogue)
-{
-	if (height > 0 && height <= 4)
-		seal_node(seal, ptr, height - 1, catalogue);
-}
-
-static void seal_cell(struct seal *seal, uint8_t *cell, uint8_t *end, unsigned level,
-                      bool catalogue)
-{
-	if (level > 0 && end - cell >= 22)
-		seal_node(seal, cell + 2, level - 1, catalogue);
-	if (level > 0 || !catalogue || end - cell < 5 || cell[4] != PH__KEY_REPO)
-		return;
-	uint32_t key_len = ph__get16(cell);
-	uint8_t *value = cell + 4 + key_len;
-	if (key_len < 4096 && end - value >= (ptrdiff_t)PH__RECORD_BYTES)
-		seal_tree(seal, value + 60, value[2], false);
-}
-
-static void seal_node(struct seal *seal, uint8_t *ptr, unsigned level, bool catalogue)
-{
-	uint8_t *node = block_at(seal, ph__get64(ptr));
-	if (!node || seal->left == 0)
-		return;
-	seal->left--;
-	uint32_t count = ph__get16(node + 6);
-	for (uint32_t i = 0; i < count && i < 400; i++) {
-		uint32_t at = ph__get16(node + PH__NODE_HEADER + 2 * (size_t)i);
-		if (at + 4 < PH__BLOCK)
-			seal_cell(seal, node + at, node + PH__BLOCK, level, catalogue);
-	}
-	ph__put32(ptr + 16, ph_crc32(0, node, PH__BLOCK));
-}
-
-static void seal_map(struct seal *seal, uint8_t *super)
-{
-	uint32_t base = ph__get32(super + 124), used = ph__get32(super + 140);
-	uint32_t bytes = ph__get32(super + 128);
-	uint8_t *area = block_at(seal, ph__get64(super + 148));
-	uint64_t start = ph__get64(super + 148);
-	uint64_t room = IMAGE_BYTES / PH__BLOCK;
-	if (!area || base > room || used > room || start + base + used > room ||
-	    bytes > base * PH__BLOCK)
-		return;
-	uint32_t padded = (bytes + PH__BLOCK - 1) / PH__BLOCK * PH__BLOCK;
-	ph__put32(super + 132, ph_crc32(0, area, padded));
-	ph__put32(super + 144,
-	          used ? ph_crc32(0, area + (size_t)base * PH__BLOCK, (size_t)used * PH__BLOCK)
-	               : 0);
-}
-
-static void seal_image(struct image *image, uint32_t slot)
-{
-	struct seal seal = {image, SEALS_MAX};
-	uint8_t *super = image->data + (size_t)slot * PH__BLOCK;
-	seal_tree(&seal, super + 96, super[116], true);
-	seal_map(&seal, super);
-	ph__put32(super + PH__BLOCK - 4, ph_crc32(0, super, PH__BLOCK - 4));
-}
-
-static uint32_t newest_slot(const struct image *image)
-{
-	uint32_t best = 0;
-	uint64_t epoch = 0;
-	for (uint32_t slot = 0; slot < PH__RING_BLOCKS; slot++) {
-		uint64_t found = ph__get64(image->data + (size_t)slot * PH__BLOCK + 56);
-		if (found > epoch) {
-			epoch = found;
-			best = slot;
-		}
-	}
-	return best;
-}
-
 /* ---- using what came of it ---- */
 
 static void ignore_line(void *user, const char *line)
@@ -341,7 +251,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!good.device.ops)
 		make_image(&good);
 	memcpy(&image, &good, sizeof(image));
-	uint32_t slot = newest_slot(&image);
+	uint32_t slot = disk_newest_slot(image.data, sizeof(image.data));
 	bool sealed = size > 0 && data[0] & 1;
 	for (size_t i = 0; i < CHANGES_MAX && 1 + 5 * (i + 1) <= size; i++) {
 		const uint8_t *change_at = data + 1 + 5 * i;
@@ -351,7 +261,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		image.data[block * PH__BLOCK + ph__get16(change_at + 2) % PH__BLOCK] = change_at[4];
 	}
 	if (sealed)
-		seal_image(&image, slot);
+		disk_seal(image.data, sizeof(image.data), slot);
 	options_init(&options, &limits);
 	if (ph_store_disk_open(&store, &image.device, &options) != PH_OK)
 		return 0;

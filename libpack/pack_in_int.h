@@ -44,7 +44,7 @@
 /* Larger objects are made by one lane at a time. */
 #define PH__IN_LARGE_BYTES ((uint64_t)2 << 20)
 /* Objects up to this size are hashed together with others; and what is gathered for that. */
-#define PH__IN_BATCH_OBJECT_BYTES_MAX ((uint64_t)128 << 10)
+#define PH__IN_BATCH_OBJECT_BYTES_MAX ((uint64_t)512 << 10)
 #define PH__IN_BATCH_BYTES ((uint64_t)4 << 20)
 /* Deltas that make less than this are not worth other threads. */
 #define PH__IN_CREW_BYTES ((uint64_t)256 << 10)

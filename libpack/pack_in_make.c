@@ -15,14 +15,15 @@
 
 /* ---- stored bytes ---- */
 
-static enum ph_status input_read(struct ph__in_lane *lane, uint32_t pack, uint64_t at, size_t len)
+static enum ph_status stored_read(struct ph__in_lane *lane, uint32_t pack, uint64_t at, uint8_t *to,
+                                  size_t len)
 {
 	const struct ph_source *base = lane->in->options.base;
 	struct ph_sink *run = lane->in->options.run;
 
 	if (pack == PH__IN_OWN)
-		return run->ops->read(run, at, lane->input, len);
-	return base->ops->read(base, pack, at, lane->input, len);
+		return run->ops->read(run, at, to, len);
+	return base->ops->read(base, pack, at, to, len);
 }
 
 enum ph_status ph__in_input(struct ph__in_lane *lane, uint32_t pack, uint64_t at, uint64_t end,
@@ -45,7 +46,7 @@ enum ph_status ph__in_input(struct ph__in_lane *lane, uint32_t pack, uint64_t at
 		if (want > PH__IN_WINDOW_BYTES)
 			want = PH__IN_WINDOW_BYTES;
 		lane->input_len = 0;
-		status = input_read(lane, pack, at, (size_t)want);
+		status = stored_read(lane, pack, at, lane->input, (size_t)want);
 		if (status != PH_OK)
 			return status;
 		lane->input_pack = pack;
@@ -251,6 +252,61 @@ static enum ph_status inflate_some(struct ph__in_lane *lane, uint8_t *out, size_
 	return status == PH_ERR_ZLIB ? PH_ERR_CORRUPT : status;
 }
 
+static enum ph_status reserve_delta(struct ph__in_lane *lane, size_t size)
+{
+	uint8_t *grown;
+
+	if (lane->delta_cap >= size)
+		return PH_OK;
+	if (size < PH__IN_WINDOW_BYTES)
+		size = PH__IN_WINDOW_BYTES;
+	/* Its content is not worth keeping. */
+	grown = ph_mem_alloc(lane->in->options.alloc, size);
+	if (!grown)
+		return PH_ERR_NOMEM;
+	ph_mem_free(lane->in->options.alloc, lane->delta);
+	lane->delta = grown;
+	lane->delta_cap = size;
+	return PH_OK;
+}
+
+/*
+ * Where the stream of an object goes that is longer than the window: a whole object leaves the
+ * delta's place free, and a delta that of its result. NULL: it does not fit.
+ */
+static enum ph_status stream_room(struct ph__in_lane *lane, uint64_t len, uint8_t **out)
+{
+	struct ph__in_make *make = &lane->make;
+	enum ph_status status = PH_OK;
+
+	*out = NULL;
+	if (make->apply) {
+		if (make->blob.mem && len <= make->size)
+			*out = make->blob.mem;
+	} else if (len <= PH__IN_DIRECT_BYTES_MAX) {
+		status = reserve_delta(lane, (size_t)len);
+		*out = lane->delta;
+	}
+	return status;
+}
+
+/* All that is left of the stream at once. NULL: it is too long. */
+static enum ph_status stream_whole(struct ph__in_lane *lane, const uint8_t **out)
+{
+	struct ph__in_make *make = &lane->make;
+	uint64_t len = make->end - make->at;
+	enum ph_status status;
+	uint8_t *room;
+
+	if (len <= PH__IN_WINDOW_BYTES)
+		return ph__in_input_whole(lane, make->pack, make->at, make->end, out);
+	status = stream_room(lane, len, &room);
+	*out = room;
+	if (status != PH_OK || !room)
+		return status;
+	return stored_read(lane, make->pack, make->at, room, (size_t)len);
+}
+
 /*
  * Inflates what is left of the stream in one go, if it can be. False: it is to be done in steps,
  * which also tell what is wrong with it.
@@ -265,12 +321,12 @@ static enum ph_status unpack(struct ph__in_lane *lane, uint8_t *out, size_t size
 	size_t used;
 
 	*done = false;
-	if (!lane->unpack || size > PH__IN_DIRECT_BYTES_MAX || make->at >= make->end ||
-	    make->end - make->at > PH__IN_WINDOW_BYTES)
+	if (!lane->unpack || size > PH__IN_DIRECT_BYTES_MAX || make->at >= make->end)
 		return PH_OK;
 	len = (size_t)(make->end - make->at);
-	status = ph__in_input_whole(lane, make->pack, make->at, make->end, &data);
-	if (status != PH_OK || unpack->run(lane->unpack, data, len, &used, out, size) != PH_OK)
+	status = stream_whole(lane, &data);
+	if (status != PH_OK || !data ||
+	    unpack->run(lane->unpack, data, len, &used, out, size) != PH_OK)
 		return status;
 	make->at += used;
 	ph__lane_charge(lane, size);
@@ -322,24 +378,6 @@ static enum ph_status inflate_step(struct ph__in_lane *lane)
 }
 
 /* ---- applying, the direct way ---- */
-
-static enum ph_status reserve_delta(struct ph__in_lane *lane, size_t size)
-{
-	uint8_t *grown;
-
-	if (lane->delta_cap >= size)
-		return PH_OK;
-	if (size < PH__IN_WINDOW_BYTES)
-		size = PH__IN_WINDOW_BYTES;
-	/* Its content is not worth keeping. */
-	grown = ph_mem_alloc(lane->in->options.alloc, size);
-	if (!grown)
-		return PH_ERR_NOMEM;
-	ph_mem_free(lane->in->options.alloc, lane->delta);
-	lane->delta = grown;
-	lane->delta_cap = size;
-	return PH_OK;
-}
 
 static enum ph_status fail_delta(struct ph__in_lane *lane)
 {

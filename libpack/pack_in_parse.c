@@ -6,7 +6,6 @@
  * What arrives in pieces is put together in in->head only where it is a few bytes long.
  */
 #include "pack_in_int.h"
-#include "unpack_int.h"
 
 #include <assert.h>
 #include <string.h>
@@ -399,8 +398,8 @@ static bool unpack(struct ph_pack_in *in, const uint8_t *data, size_t *pos, size
 	size_t used;
 
 	if (!in->main.unpack || in->begun || in->entry.size > PH__IN_WINDOW_BYTES ||
-	    !ph__unpack_plain(data + *pos, stop - *pos) ||
-	    unpack->run(in->main.unpack, data + *pos, stop - *pos, &used, out, size) != PH_OK)
+	    unpack->run_agreed(in->main.unpack, data + *pos, stop - *pos, &used, out, size) !=
+	            PH_OK)
 		return false;
 	*pos += used;
 	*out_len = size;

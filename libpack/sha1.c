@@ -28,18 +28,21 @@ static const struct ph__sha1_path sha = {
 #endif
 
 #ifdef PH__SHA1_WIDE
-#define WIDE(text, one, vectors, lane_count, too_few)                                              \
+#define WIDE(text, one, two, vectors, lane_count, too_few)                                         \
 	{                                                                                          \
-		.name = text, .blocks = one, .conditions = ph__sha1_##vectors##_conditions,        \
+		.name = text, .blocks = one, .pair = two,                                          \
+		.conditions = ph__sha1_##vectors##_conditions,                                     \
 		.recheck = ph__sha1_##vectors##_recheck, .lanes = ph__sha1_##vectors##_lanes,      \
 		.width = lane_count, .few = too_few                                                \
 	}
 
-static const struct ph__sha1_path avx2 = WIDE("avx2", ph__sha1_portable_blocks, avx2, 8, 1);
-static const struct ph__sha1_path avx512 = WIDE("avx512", ph__sha1_portable_blocks, avx512, 16, 1);
-static const struct ph__sha1_path sha_avx2 = WIDE("sha+avx2", ph__sha1_x86_blocks, avx2, 8, 3);
+static const struct ph__sha1_path avx2 = WIDE("avx2", ph__sha1_portable_blocks, NULL, avx2, 8, 1);
+static const struct ph__sha1_path avx512 =
+        WIDE("avx512", ph__sha1_portable_blocks, NULL, avx512, 16, 1);
+static const struct ph__sha1_path sha_avx2 =
+        WIDE("sha+avx2", ph__sha1_x86_blocks, ph__sha1_x86_pair, avx2, 8, 4);
 static const struct ph__sha1_path sha_avx512 =
-        WIDE("sha+avx512", ph__sha1_x86_blocks, avx512, 16, 2);
+        WIDE("sha+avx512", ph__sha1_x86_blocks, ph__sha1_x86_pair, avx512, 16, 6);
 #endif
 
 struct choice {
@@ -123,6 +126,34 @@ void ph__sha1_watch(const struct ph__sha1_path *path, struct ph__sha1_suspects *
 		blocks -= some;
 	}
 }
+
+#ifdef PH__SHA1_WIDE
+void ph__sha1_watch_pair(const struct ph__sha1_path *path, struct ph__sha1_suspects *suspects,
+                         uint32_t *const states[2], const uint8_t *const data[2], size_t blocks,
+                         bool *const attacked[2])
+{
+	uint32_t masks[2][PH__SHA1_LANES_MAX];
+	uint32_t before[2][PH__SHA1_LANES_MAX][8];
+	uint32_t(*const both[2])[8] = {before[0], before[1]};
+	const uint8_t *at[2] = {data[0], data[1]};
+
+	while (blocks > 0) {
+		size_t some = blocks < PH__SHA1_LANES_MAX ? blocks : PH__SHA1_LANES_MAX;
+		bool any[2];
+
+		for (unsigned i = 0; i < 2; i++)
+			any[i] = path->conditions(at[i], some, masks[i]);
+		path->pair(states, at, some, both);
+		for (unsigned i = 0; i < 2; i++) {
+			if (any[i])
+				suspect_some(path, suspects, at[i], some, masks[i], before[i],
+				             attacked[i]);
+			at[i] += PH__SHA1_BLOCK_BYTES * some;
+		}
+		blocks -= some;
+	}
+}
+#endif
 
 static void end_waiting(struct ph__sha1 *sha1)
 {

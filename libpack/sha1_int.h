@@ -36,6 +36,9 @@ struct ph__sha1_path {
 	 */
 	void (*blocks)(uint32_t state[5], const uint8_t *data, size_t blocks,
 	               uint32_t (*before)[8]);
+	/* The same for two messages side by side; before is wanted. NULL where that is no gain. */
+	void (*pair)(uint32_t *const states[2], const uint8_t *const data[2], size_t blocks,
+	             uint32_t (*const before[2])[8]);
 	/*
 	 * For each of 1 to PH__SHA1_LANES_MAX blocks in a row, the vectors whose conditions hold.
 	 * Whether there are any.
@@ -77,6 +80,10 @@ void ph__sha1_final(struct ph__sha1 *sha1, uint8_t out[20]);
 /* The blocks at data, watched. Suspects stay until path->recheck. */
 void ph__sha1_watch(const struct ph__sha1_path *path, struct ph__sha1_suspects *suspects,
                     uint32_t state[5], const uint8_t *data, size_t blocks, bool *attacked);
+/* The same for two messages side by side, where path->pair is there. */
+void ph__sha1_watch_pair(const struct ph__sha1_path *path, struct ph__sha1_suspects *suspects,
+                         uint32_t *const states[2], const uint8_t *const data[2], size_t blocks,
+                         bool *const attacked[2]);
 /* Adds a block for each vector of mask; there is always room. */
 void ph__sha1_suspect(const struct ph__sha1_path *path, struct ph__sha1_suspects *suspects,
                       const uint8_t *block, const uint32_t state[5], uint32_t mask, bool *attacked);
@@ -111,6 +118,8 @@ void ph__sha1_x86_blocks(uint32_t state[5], const uint8_t *data, size_t blocks,
 #if defined(PH__SHA1_X86) && !defined(PH_SHA1_SMALL)
 #define PH__SHA1_WIDE 1
 
+void ph__sha1_x86_pair(uint32_t *const states[2], const uint8_t *const data[2], size_t blocks,
+                       uint32_t (*const before[2])[8]);
 bool ph__sha1_avx2_conditions(const uint8_t *data, size_t blocks, uint32_t *masks);
 void ph__sha1_avx2_recheck(struct ph__sha1_suspects *suspects);
 void ph__sha1_avx2_lanes(const struct ph__sha1_path *path, struct ph__sha1_lanes *lanes,

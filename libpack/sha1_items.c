@@ -152,6 +152,78 @@ static void finish_alone(struct machine *machine, unsigned i)
 	end(machine, i);
 }
 
+/* One of two messages that are hashed side by side. */
+struct twin {
+	uint32_t state[5];
+	unsigned lane;
+};
+
+/* The next lane that has a message, from *next on; false: there is none. */
+static bool twin_begin(struct machine *machine, struct twin *twin, unsigned *next)
+{
+	while (*next < machine->path->width && !machine->lane[*next].item)
+		++*next;
+	if (*next == machine->path->width)
+		return false;
+	twin->lane = (*next)++;
+	for (unsigned word = 0; word < 5; word++)
+		twin->state[word] = machine->lanes.state[word][twin->lane];
+	return true;
+}
+
+static void twin_leave(struct machine *machine, const struct twin *twin)
+{
+	for (unsigned word = 0; word < 5; word++)
+		machine->lanes.state[word][twin->lane] = twin->state[word];
+}
+
+/* Both, up to the first end of a stretch. */
+static void twins_run(struct machine *machine, struct twin twins[2])
+{
+	struct lane *one = &machine->lane[twins[0].lane], *two = &machine->lane[twins[1].lane];
+	const uint8_t **rows = machine->lanes.rows;
+	uint32_t *const states[2] = {twins[0].state, twins[1].state};
+	const uint8_t *const data[2] = {rows[twins[0].lane], rows[twins[1].lane]};
+	bool *const attacked[2] = {machine->lanes.attacked[twins[0].lane],
+	                           machine->lanes.attacked[twins[1].lane]};
+	size_t blocks = one->left < two->left ? one->left : two->left;
+
+	ph__sha1_watch_pair(machine->path, &machine->suspects, states, data, blocks, attacked);
+	for (unsigned i = 0; i < 2; i++) {
+		rows[twins[i].lane] += PH__SHA1_BLOCK_BYTES * blocks;
+		machine->lane[twins[i].lane].left -= blocks;
+	}
+}
+
+/* The rest of the messages of all lanes: two by two, where that is faster, and one by one. */
+static void finish_few(struct machine *machine)
+{
+	struct twin twins[2];
+	unsigned next = 0;
+	bool both = machine->path->pair && machine->active > 1 &&
+	            twin_begin(machine, &twins[0], &next) && twin_begin(machine, &twins[1], &next);
+
+	while (both) {
+		twins_run(machine, twins);
+		for (unsigned i = 0; i < 2; i++) {
+			unsigned lane = twins[i].lane;
+
+			if (machine->lane[lane].left > 0 || advance(machine, lane))
+				continue;
+			twin_leave(machine, &twins[i]);
+			end(machine, lane);
+			both = twin_begin(machine, &twins[i], &next) && both;
+			/* The other one goes on alone. */
+			if (!both && machine->lane[twins[1 - i].lane].item)
+				twin_leave(machine, &twins[1 - i]);
+		}
+	}
+	for (unsigned i = 0; i < machine->path->width; i++) {
+		if (machine->lane[i].item)
+			finish_alone(machine, i);
+	}
+}
+
 /* All lanes, up to the first end of a stretch. Idle ones repeat what another does. */
 static void run(struct machine *machine)
 {
@@ -218,10 +290,7 @@ static void hash_group(struct machine *machine, struct ph_hash_item *items, unsi
 		if (machine->active > machine->path->few)
 			run(machine);
 		else
-			for (unsigned i = 0; i < machine->path->width; i++) {
-				if (machine->lane[i].item)
-					finish_alone(machine, i);
-			}
+			finish_few(machine);
 	}
 }
 

@@ -68,55 +68,98 @@ unsigned ph__sha1_x86_has(void)
 		ROUNDS(n, f);                                                                      \
 	} while (0)
 
-__attribute__((target("sha,ssse3,sse4.1"))) void
-ph__sha1_x86_blocks(uint32_t state[5], const uint8_t *data, size_t blocks, uint32_t (*before)[8])
+#define TARGET __attribute__((target("sha,ssse3,sse4.1")))
+
+/* A message at work. */
+struct state {
+	__m128i abcd, e; /* E is the highest word */
+};
+
+TARGET static inline struct state load(const uint32_t state[5])
+{
+	return (struct state){
+	        _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(const void *)state), 0x1b),
+	        _mm_set_epi32((int)state[4], 0, 0, 0)};
+}
+
+TARGET static inline void store(uint32_t state[5], struct state from)
+{
+	_mm_storeu_si128((__m128i *)(void *)state, _mm_shuffle_epi32(from.abcd, 0x1b));
+	state[4] = (uint32_t)_mm_extract_epi32(from.e, 3);
+}
+
+/* Notes the state before a block. */
+TARGET static inline void note(uint32_t before[8], struct state state)
+{
+	__m128i *to = (__m128i *)(void *)before;
+
+	_mm_storeu_si128(to, _mm_shuffle_epi32(state.abcd, 0x1b));
+	_mm_storeu_si128(to + 1, _mm_shuffle_epi32(state.e, 0x1b));
+}
+
+TARGET static inline struct state block(struct state state, const uint8_t *data)
 {
 	const __m128i swap = _mm_set_epi64x(0x0001020304050607, 0x08090a0b0c0d0e0f);
-	__m128i abcd =
-	        _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(const void *)state), 0x1b);
-	__m128i e_in = _mm_set_epi32((int)state[4], 0, 0, 0);
+	const __m128i *from = (const __m128i *)(const void *)data;
+	__m128i abcd = state.abcd, w[4], e, sum;
+
+	for (unsigned i = 0; i < 4; i++)
+		w[i] = _mm_shuffle_epi8(_mm_loadu_si128(from + i), swap);
+	/* The first E is given as it is; later ones are rotated on the way. */
+	sum = _mm_add_epi32(state.e, w[0]);
+	e = abcd;
+	abcd = _mm_sha1rnds4_epu32(abcd, sum, 0);
+	ROUNDS(1, 0);
+	ROUNDS(2, 0);
+	ROUNDS(3, 0);
+	STEP(4, 0);
+	STEP(5, 1);
+	STEP(6, 1);
+	STEP(7, 1);
+	STEP(8, 1);
+	STEP(9, 1);
+	STEP(10, 2);
+	STEP(11, 2);
+	STEP(12, 2);
+	STEP(13, 2);
+	STEP(14, 2);
+	STEP(15, 3);
+	STEP(16, 3);
+	STEP(17, 3);
+	STEP(18, 3);
+	STEP(19, 3);
+	return (struct state){_mm_add_epi32(abcd, state.abcd), _mm_sha1nexte_epu32(e, state.e)};
+}
+
+TARGET void ph__sha1_x86_blocks(uint32_t state[5], const uint8_t *data, size_t blocks,
+                                uint32_t (*before)[8])
+{
+	struct state at = load(state);
 
 	for (; blocks > 0; blocks--, data += PH__SHA1_BLOCK_BYTES) {
-		const __m128i *from = (const __m128i *)(const void *)data;
-		const __m128i abcd_in = abcd;
-		__m128i w[4], e, sum;
-
-		if (before) {
-			__m128i *to = (__m128i *)(void *)*before++;
-
-			_mm_storeu_si128(to, _mm_shuffle_epi32(abcd, 0x1b));
-			_mm_storeu_si128(to + 1, _mm_shuffle_epi32(e_in, 0x1b));
-		}
-		for (unsigned i = 0; i < 4; i++)
-			w[i] = _mm_shuffle_epi8(_mm_loadu_si128(from + i), swap);
-		/* The first E is given as it is; later ones are rotated on the way. */
-		sum = _mm_add_epi32(e_in, w[0]);
-		e = abcd;
-		abcd = _mm_sha1rnds4_epu32(abcd, sum, 0);
-		ROUNDS(1, 0);
-		ROUNDS(2, 0);
-		ROUNDS(3, 0);
-		STEP(4, 0);
-		STEP(5, 1);
-		STEP(6, 1);
-		STEP(7, 1);
-		STEP(8, 1);
-		STEP(9, 1);
-		STEP(10, 2);
-		STEP(11, 2);
-		STEP(12, 2);
-		STEP(13, 2);
-		STEP(14, 2);
-		STEP(15, 3);
-		STEP(16, 3);
-		STEP(17, 3);
-		STEP(18, 3);
-		STEP(19, 3);
-		e_in = _mm_sha1nexte_epu32(e, e_in);
-		abcd = _mm_add_epi32(abcd, abcd_in);
+		if (before)
+			note(*before++, at);
+		at = block(at, data);
 	}
-	_mm_storeu_si128((__m128i *)(void *)state, _mm_shuffle_epi32(abcd, 0x1b));
-	state[4] = (uint32_t)_mm_extract_epi32(e_in, 3);
+	store(state, at);
 }
+
+#ifdef PH__SHA1_WIDE
+/* Each waits for itself most of the time: two together take little longer than one. */
+TARGET void ph__sha1_x86_pair(uint32_t *const states[2], const uint8_t *const data[2],
+                              size_t blocks, uint32_t (*const before[2])[8])
+{
+	struct state one = load(states[0]), two = load(states[1]);
+
+	for (size_t i = 0; i < blocks; i++) {
+		note(before[0][i], one);
+		note(before[1][i], two);
+		one = block(one, data[0] + PH__SHA1_BLOCK_BYTES * i);
+		two = block(two, data[1] + PH__SHA1_BLOCK_BYTES * i);
+	}
+	store(states[0], one);
+	store(states[1], two);
+}
+#endif
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whole zlib streams and CRCs by libdeflate: the only file that sees it. Decompressors are made before the
- * work begins, one for each thread of it, since what they are made of comes from an allocator that
- * the process shares.
+ * Whole zlib streams and CRCs by libdeflate: the only file that sees it. Decompressors are made
+ * before the work begins, one for each thread of it, since what they are made of comes from an
+ * allocator that the process shares.
  */
-#include <packhorse/unpack.h>
+#include "unpack_int.h"
 
 #include <libdeflate.h>
 
@@ -39,9 +39,16 @@ uint32_t ph_crc32_libdeflate(uint32_t crc, const void *data, size_t len)
 	return len ? libdeflate_crc32(crc, data, len) : crc;
 }
 
+static enum ph_status run_agreed(void *state, const uint8_t *in, size_t len, size_t *used,
+                                 uint8_t *out, size_t size)
+{
+	return ph__unpack_plain(in, len) ? run(state, in, len, used, out, size) : PH_ERR_ZLIB;
+}
+
 const struct ph_unpack *ph_unpack_libdeflate(void)
 {
-	static const struct ph_unpack unpack = {.begin = begin, .end = end, .run = run};
+	static const struct ph_unpack unpack = {
+	        .begin = begin, .end = end, .run = run, .run_agreed = run_agreed};
 
 	return &unpack;
 }

@@ -35,9 +35,9 @@ const char *ph__admission_waits(const struct ph__admission *admission,
 const char *ph__admission_never(const struct ph__admission *admission, uint64_t bytes,
                                 char text[PH_ADMISSION_TEXT_BYTES]);
 
-/* What every session of a transfer takes: itself and its buffers. */
-#define PH_ADMISSION_SESSION_BYTES                                                                 \
-	(PH_SESSION_IN_BYTES + 2 * PH_SESSION_OUT_BYTES + PH_SESSION_ERR_BYTES + 32u * 1024)
+/* What every session of a transfer takes: itself and its buffers. Input has the smaller one, which
+ * a second one for output takes the place of. */
+#define PH_ADMISSION_SESSION_BYTES (2 * PH_SESSION_OUT_BYTES + PH_SESSION_ERR_BYTES + 32u * 1024)
 /*
  * What stands around a session: a snapshot and a transaction of its store with three open sections
  * of 64 KiB, and what the connection below holds of the transfer.

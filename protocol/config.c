@@ -35,6 +35,7 @@ static void set_defaults(struct ph_config *config)
 	        .upload_keepalive_s = PH_CONFIG_UNSET,
 	        .receive_keepalive_s = PH_CONFIG_UNSET,
 	        .filter_allow = true,
+	        .scrub_days = PH_CONFIG_SCRUB_DAYS,
 	        .advertise_atomic = true,
 	        .ofs_delta = true,
 	        .tree_depth_max = UINT32_MAX,
@@ -205,6 +206,7 @@ static void apply(struct ph_config *config, char *key, char *value)
 		set_bool(config, known, value);
 		break;
 	case PH__CONFIG_SECONDS:
+	case PH__CONFIG_DAYS:
 		set_number(config, known, value);
 		break;
 	case PH__CONFIG_SIZE:

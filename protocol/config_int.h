@@ -16,6 +16,7 @@ enum ph__config_type {
 	PH__CONFIG_BOOL,
 	PH__CONFIG_ANY_SHA1,
 	PH__CONFIG_SECONDS,
+	PH__CONFIG_DAYS,
 	PH__CONFIG_SIZE,
 	PH__CONFIG_DENY,
 	PH__CONFIG_DENY_UNUSED, /* as the one before, and without effect */
@@ -99,6 +100,8 @@ struct ph__config_change {
 
 /* How many values a key has, or, unless value is NULL, has of this one; key NULL: all lines. */
 uint32_t ph__config_count(const char *text, const char *key, const char *value);
+/* Takes the lines of a key out, in place; text has no NUL. Returns the bytes that are left. */
+size_t ph__config_without(char *text, size_t len, const char *key);
 /*
  * Makes a new text, with a NUL behind; text may be NULL. PH_ERR_LIMIT when it becomes too long, or
  * has too many values.

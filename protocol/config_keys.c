@@ -60,6 +60,7 @@ static const struct ph__config_key keys[] = {
         {"packhorse.maxObjectSize", PH__CONFIG_SIZE, AT(max_object_bytes), false},
         {"packhorse.maxRepositorySize", PH__CONFIG_SIZE, AT(max_repository_bytes), false},
         {"packhorse.diskReserve", PH__CONFIG_SIZE, AT(disk_reserve_bytes), false},
+        {"packhorse.scrubDays", PH__CONFIG_DAYS, AT(scrub_days), false},
         {"packhorse.pushLogRef", PH__CONFIG_BOOL, AT(push_log_ref), false},
         {"uploadarchive.allowUnreachable", PH__CONFIG_BOOL, AT(archive_unreachable), false},
         {"bundle.version", PH__CONFIG_BUNDLE_VERSION, 0, false},
@@ -199,6 +200,8 @@ bool ph_config_of_server(const char *key)
 {
 	char stored[PH_CONFIG_KEY_MAX + 1];
 
-	return ph_config_key(stored, key) == PH_OK &&
-	       ph__config_find(stored)->field == AT(disk_reserve_bytes);
+	if (ph_config_key(stored, key) != PH_OK)
+		return false;
+	size_t field = ph__config_find(stored)->field;
+	return field == AT(disk_reserve_bytes) || field == AT(scrub_days);
 }

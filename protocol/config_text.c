@@ -89,6 +89,24 @@ uint32_t ph__config_count(const char *text, const char *key, const char *value)
 	return count;
 }
 
+size_t ph__config_without(char *text, size_t len, const char *key)
+{
+	size_t at = 0, left = 0;
+
+	while (at < len) {
+		const char *newline = memchr(text + at, '\n', len - at);
+		size_t line = newline ? (size_t)(newline - (text + at)) : len - at;
+		size_t whole = line + (newline != NULL);
+
+		if (!is_line(text + at, line, key, NULL)) {
+			memmove(text + left, text + at, whole);
+			left += whole;
+		}
+		at += whole;
+	}
+	return left;
+}
+
 /* All lines but those of key and value. */
 static size_t copy_others(char *out, const char *text, const char *key, const char *value)
 {

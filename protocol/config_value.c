@@ -11,6 +11,7 @@
 
 /* A value of receive.keepAlive and its like: what git's own integers hold. */
 #define SECONDS_MAX 0x7fffffffu
+#define DAYS_MAX 3650u
 
 static char lower(char c)
 {
@@ -316,6 +317,8 @@ static enum ph_status check_type(const struct ph__config_key *key, const char *s
 	case PH__CONFIG_SECONDS:
 		return check_number(value, SECONDS_MAX, why,
 		                    "it takes a number of seconds; 0 for never");
+	case PH__CONFIG_DAYS:
+		return check_number(value, DAYS_MAX, why, "it takes a number of days; 0 for never");
 	case PH__CONFIG_SIZE:
 		return check_number(value, INT64_MAX, why,
 		                    "it takes a number of bytes, with k, m or g behind it or "

@@ -248,6 +248,9 @@ unsigned ph_session_state(const struct ph_session *session)
 uint8_t *ph_session_input_buf(struct ph_session *session, size_t *len)
 {
 	*len = 0;
+	/* Who sends does not read: of this buffer and the second one for output one is there. */
+	if (!session->in.data && !session->detached)
+		buffer_slim(session, &session->away);
 	if (session->eof || session->last == PH_STEP_DONE || !buffer_ready(session, &session->in))
 		return NULL;
 	*len = buffer_room(&session->in);
@@ -307,7 +310,6 @@ bool ph_session_output_detach(struct ph_session *session)
 
 	if (session->detached || buffer_empty(out))
 		return false;
-	/* Who sends much seldom reads: most of the other buffer comes from there. */
 	buffer_slim(session, &session->in);
 	if (!away->data)
 		away->data = ph_mem_alloc(session->service.alloc, away->size);

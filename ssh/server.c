@@ -187,16 +187,16 @@ enum ph_status ph_ssh_host_key_generate(char *buf, size_t *len)
 
 enum ph_status ph_ssh_host_key_kept(struct ph_store *store, char *buf, size_t len)
 {
-	static const char setting[] = "host-key";
 	size_t used = len - 1;
-	enum ph_status status = ph_store_setting_get(store, setting, buf, &used);
+	enum ph_status status = ph_store_setting_get(store, PH_SETTING_HOST_KEY, buf, &used);
 
 	if (status == PH_OK)
 		buf[used] = '\0';
 	if (status != PH_ERR_NOT_FOUND)
 		return status;
 	status = ph_ssh_host_key_generate(buf, &len);
-	return status == PH_OK ? ph_store_setting_set(store, setting, buf, len) : status;
+	return status == PH_OK ? ph_store_setting_set(store, PH_SETTING_HOST_KEY, buf, len)
+	                       : status;
 }
 
 enum ph_status ph_ssh_fingerprint(const struct ph_ssh_server *server, char *buf, size_t len)

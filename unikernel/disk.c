@@ -19,8 +19,13 @@
  */
 #define BLANK_BYTES 131072u
 
+/* A commit waits so long for sessions that are ready to run and may be about to commit as well. */
+#define GATHER_NS UINT64_C(10000000)
+
 static struct ph__block_info info;
 static bool failed;
+static struct ph_store *disk;    /* NULL: in memory */
+static uint64_t gather_until_ns; /* 0: no commit waits */
 
 static enum ph_status note(enum ph_status status, const char *what, uint64_t offset)
 {
@@ -64,14 +69,15 @@ static void disk_close(struct ph_device *device)
 
 static struct ph_device *find_device(void)
 {
-	static struct ph_device_ops ops = {disk_read, disk_write, disk_flush, NULL,
-	                                   NULL,      disk_close, NULL};
+	static struct ph_device_ops ops = {
+	        .read = disk_read, .write = disk_write, .flush = disk_flush, .close = disk_close};
 	static struct ph_device device;
 
 	if (ph__plat_block_open(&info) != PH_OK)
 		return NULL;
 	if (!info.can_flush)
 		ops.flush = NULL;
+	ops.discard = info.discard;
 	device = (struct ph_device){&ops, info.bytes, info.block_bytes, info.read_only};
 	return &device;
 }
@@ -184,5 +190,21 @@ enum ph__exit ph__disk_open(struct ph_store **out, const struct ph_limits *limit
 	options.log = ph__log();
 	options.cache_bytes = cache_bytes;
 	options.random = ph__random;
-	return open_disk(out, device, &options, initialize);
+	options.deferred = true;
+	enum ph__exit code = open_disk(out, device, &options, initialize);
+	disk = code == PH__EXIT_OFF ? *out : NULL;
+	return code;
+}
+
+bool ph__disk_commit(bool others)
+{
+	if (!disk || !ph_store_disk_waits(disk))
+		return false;
+	uint64_t now_ns = ph__plat_monotonic_ns();
+	if (gather_until_ns == 0)
+		gather_until_ns = now_ns + GATHER_NS;
+	if (others && now_ns < gather_until_ns)
+		return false;
+	gather_until_ns = 0;
+	return ph_store_disk_commit(disk);
 }

@@ -87,6 +87,11 @@ enum ph_status ph__random(void *user, void *buf, size_t len);
 /* The store on the disk, or in memory (at most memory_bytes). Otherwise a line and an exit code. */
 enum ph__exit ph__disk_open(struct ph_store **out, const struct ph_limits *limits,
                             uint64_t cache_bytes, uint64_t memory_bytes, bool initialize);
+/*
+ * Makes the commits that sessions wait for; they share flushes. others: more sessions are ready to
+ * run, which may be about to commit, so that it may wait a little. Whether it did anything.
+ */
+bool ph__disk_commit(bool others);
 
 /* ---- keys.c ---- */
 

@@ -80,11 +80,14 @@ void ph__plat_net_flush(void);
 size_t ph__plat_net_receive(void *buf, size_t size);
 
 /* The disk. PH_ERR_NOT_FOUND: there is none. */
+struct ph_device;
 struct ph__block_info {
 	uint64_t bytes;
 	uint32_t block_bytes; /* 512 to 4096 */
 	bool read_only;
 	bool can_flush; /* false: writes may be lost on power failure */
+	/* As that of packhorse/device.h, which device is not looked at. NULL: it cannot. */
+	enum ph_status (*discard)(struct ph_device *device, uint64_t offset, uint64_t len);
 };
 enum ph_status ph__plat_block_open(struct ph__block_info *info);
 /* offset and len are multiples of block_bytes. Wait until done. PH_ERR_IO. */

@@ -8,6 +8,7 @@
 #include "image.h"
 
 #include <packhorse/maintenance.h>
+#include <packhorse/scrubber.h>
 
 #include <assert.h>
 #include <poll.h>
@@ -72,6 +73,7 @@ static struct ph_session *upkeep; /* NULL between two of them */
 static char upkeep_repo[PH_REPO_NAME_MAX + 1];
 static uint64_t upkeep_began_ms, upkeep_at_ms; /* at: when to look again */
 static bool upkeep_woken;
+static struct ph_session *scrubber; /* looks for rot while nothing is to be maintained */
 static uint16_t port;
 static unsigned generation;
 
@@ -306,7 +308,20 @@ static bool start_upkeep(struct ph_service *service)
 	service->changed = on_changed;
 	upkeep_service = *service;
 	upkeep_service.wake = on_upkeep_wake;
-	return true;
+	return ph_scrubber_open(&scrubber, &upkeep_service) == PH_OK;
+}
+
+/* The scrubber's next slice, when that is due. */
+static bool run_scrubber(uint64_t ms)
+{
+	bool due =
+	        (ph_session_state(scrubber) & PH_WANT_RUN) || ms >= ph_session_deadline(scrubber);
+
+	if (due)
+		ph_session_run(scrubber, ms, wall_s(), units);
+	if (ph_session_deadline(scrubber) < upkeep_at_ms)
+		upkeep_at_ms = ph_session_deadline(scrubber);
+	return due;
 }
 
 /* The session's next slice, or its end, or the next session; false when there is nothing to do. */
@@ -317,9 +332,10 @@ static bool run_upkeep(void)
 
 	if (!upkeep) {
 		upkeep_began_ms = ms;
-		return ph_maintenance_queue_next(upkeep_queue, ms, upkeep_repo, &upkeep_at_ms) ==
-		               PH_OK &&
-		       ph_maintenance_open(&upkeep, &upkeep_service, upkeep_repo) == PH_OK;
+		if (ph_maintenance_queue_next(upkeep_queue, ms, upkeep_repo, &upkeep_at_ms) !=
+		    PH_OK)
+			return run_scrubber(ms);
+		return ph_maintenance_open(&upkeep, &upkeep_service, upkeep_repo) == PH_OK;
 	}
 	if (state & PH_DONE) {
 		ph_maintenance_queue_ended(upkeep_queue, upkeep_repo, ms, ms - upkeep_began_ms,
@@ -341,8 +357,10 @@ static bool run_upkeep(void)
 /* What was not committed has not been; a commit under way comes first. */
 static void stop_upkeep(void)
 {
-	while (upkeep && ph_session_busy(upkeep))
+	while (upkeep && ph_session_busy(upkeep)) {
+		(void)ph__disk_commit(false);
 		(void)run_upkeep();
+	}
 	ph_session_free(upkeep);
 	upkeep = NULL;
 	upkeep_at_ms = PH_NO_DEADLINE;
@@ -462,6 +480,8 @@ static void loop(void)
 		busy |= accept_all();
 		busy |= step_all();
 		busy |= run_sessions();
+		/* After every session that could run, so that those that commit share flushes. */
+		busy |= ph__disk_commit(quick.first != NULL);
 		if ((end_asked || ph__plat_power_off()) && drain_until_ms == 0)
 			begin_drain();
 		else if (!busy && (drain_until_ms != 0 || !run_upkeep()))
@@ -512,6 +532,7 @@ enum ph__exit ph__serve(struct ph_ssh_options *options, const struct ph__net_opt
 	}
 	stop_upkeep();
 	ph_ssh_server_free(server);
+	ph_session_free(scrubber);
 	ph_maintenance_queue_free(upkeep_queue);
 	return code;
 }

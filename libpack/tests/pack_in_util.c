@@ -39,6 +39,9 @@ void intake_init(struct intake *intake, enum ph_hash_algo algo, const struct ph_
 	intake->options.base = base;
 	intake->options.user = intake;
 	intake->options.warn = warn;
+#ifdef PH_TEST_UNPACK
+	intake->options.unpack = ph_unpack_libdeflate();
+#endif
 }
 
 void intake_release(struct intake *intake)

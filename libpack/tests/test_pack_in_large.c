@@ -342,12 +342,52 @@ static void test_bad(void **state)
 	ph_test_buf_release(&delta);
 }
 
+/* Streams that are longer than a window, of whole objects and of deltas, for results in memory. */
+static void test_long_streams(void **state)
+{
+	const size_t size = 400000;
+	struct feeding feeding = {0};
+	struct ph_test_buf file = {0};
+	struct ph_test_alloc memory;
+	struct ph_test_pack pack;
+	struct ph_test_rng rng;
+	struct intake intake;
+	uint8_t *data = malloc(size);
+
+	(void)state;
+	assert_non_null(data);
+	ph_test_rng_init(&rng, 8);
+	ph_test_rng_fill(&rng, data, size);
+	ph_test_pack_init(&pack, PH_HASH_SHA1);
+	ph_test_pack_add(&pack, PH_OBJ_BLOB, data, size);
+	/* Most of it is new; then little; then a delta whose stream is as long as its result. */
+	ph_test_rng_fill(&rng, data + 1000, size - 2000);
+	ph_test_pack_add_ofs(&pack, 0, data, size);
+	data[size / 2] ^= 1;
+	ph_test_pack_add_ofs(&pack, 1, data, size);
+	ph_test_rng_fill(&rng, data, size);
+	ph_test_pack_add_ofs(&pack, 2, data, size);
+	ph_test_packfile(&pack, &file);
+	for (feeding.piece = 0; feeding.piece <= 100000; feeding.piece += 50000) {
+		ph_test_alloc_init(&memory);
+		intake_init(&intake, PH_HASH_SHA1, &memory.alloc, NULL);
+		assert_int_equal(intake_feed(&intake, file.data, file.len, &feeding), PH_OK);
+		expect_pack(&intake, &pack);
+		intake_release(&intake);
+		assert_int_equal(memory.live, 0);
+	}
+	ph_test_pack_release(&pack);
+	ph_test_buf_release(&file);
+	free(data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_random),      cmocka_unit_test(test_versions),
-	        cmocka_unit_test(test_hash_behind), cmocka_unit_test(test_many_pieces),
-	        cmocka_unit_test(test_memory),      cmocka_unit_test(test_bad),
+	        cmocka_unit_test(test_random),       cmocka_unit_test(test_versions),
+	        cmocka_unit_test(test_hash_behind),  cmocka_unit_test(test_many_pieces),
+	        cmocka_unit_test(test_memory),       cmocka_unit_test(test_bad),
+	        cmocka_unit_test(test_long_streams),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -569,6 +569,50 @@ static void lanes_detect_it(void **state)
 	}
 }
 
+/* The same for two side by side, in either, and beside another attack; in pieces, as they come. */
+static void pairs_detect_it(void **state)
+{
+	static uint8_t data[2][SHATTERED_BYTES];
+	const struct ph__sha1_path *path;
+	struct ph_test_rng rng;
+
+	(void)state;
+	ph_test_rng_init(&rng, 9);
+	for (unsigned which = 0; which < 4; which++) {
+		ph_test_rng_fill(&rng, data, sizeof(data));
+		for (unsigned i = 0; i < 2; i++) {
+			if (which >> i & 1)
+				make_shattered(data[i], i != 0);
+		}
+		for (unsigned p = 0; (path = ph__sha1_path(p)) != NULL; p++) {
+			struct ph__sha1_suspects suspects = {.count = 0};
+			uint32_t at[2][5], want[2][5];
+			uint32_t *const states[2] = {at[0], at[1]};
+			const uint8_t *const first[2] = {data[0], data[1]};
+			const uint8_t *const rest[2] = {data[0] + 64, data[1] + 64};
+			bool attacked[2] = {false, false};
+			bool *const told[2] = {&attacked[0], &attacked[1]};
+
+			if (!path->pair)
+				continue;
+			for (unsigned i = 0; i < 2; i++) {
+				memcpy(at[i], ph__sha1_start, sizeof(at[i]));
+				memcpy(want[i], ph__sha1_start, sizeof(want[i]));
+				for (size_t b = 0; b < SHATTERED_BYTES; b += 64)
+					reference_block(want[i], data[i] + b);
+			}
+			ph__sha1_watch_pair(path, &suspects, states, first, 1, told);
+			ph__sha1_watch_pair(path, &suspects, states, rest, SHATTERED_BYTES / 64 - 1,
+			                    told);
+			if (suspects.count > 0)
+				path->recheck(&suspects);
+			assert_memory_equal(at, want, sizeof(at));
+			assert_int_equal(attacked[0], which & 1);
+			assert_int_equal(attacked[1], which >> 1);
+		}
+	}
+}
+
 /* ---- speed ---- */
 
 /* Megabytes a second of one stream, or of 64 objects at a time of about a size. */
@@ -632,6 +676,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(published_collision),
 	        cmocka_unit_test(one_bit_ends_it),
 	        cmocka_unit_test(lanes_detect_it),
+	        cmocka_unit_test(pairs_detect_it),
 	};
 
 	if (argc > 1 && strcmp(argv[1], "speed") == 0)

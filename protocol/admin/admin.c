@@ -18,6 +18,8 @@ static const char usage[] = "usage: repo create NAME [--object-format=sha1|sha25
                             "       config [--add|--unset] [KEY [VALUE]]\n"
                             "       repo maintain NAME\n"
                             "       repo log NAME\n"
+                            "       backup [--with-host-key] [--keep-going] > FILE\n"
+                            "       scrub [state]\n"
                             "       help\n";
 
 static const char help[] =
@@ -45,6 +47,15 @@ static const char help[] =
         "repo log NAME\n"
         "        Shows who pushed what and when, oldest first. Each record names the hash of\n"
         "        the one before it; that they do is checked.\n"
+        "backup [--with-host-key] [--keep-going]\n"
+        "        Writes a copy of the whole store as it is now to stdout, while the server\n"
+        "        goes on: send it to a file, which packhorse can serve. It has no host key and\n"
+        "        no receive.certNonceSeed unless --with-host-key is given. With --keep-going\n"
+        "        damage is named and does not end it.\n"
+        "scrub\n"
+        "        Reads all that is stored and names what is damaged, with the objects it hits.\n"
+        "        The server does so by itself, slowly (packhorse.scrubDays); findings are in\n"
+        "        its log, and \"scrub state\" tells when it was last done.\n"
         "help\n"
         "        This text.\n";
 /* Only where an owner can end the machine. */
@@ -187,6 +198,9 @@ static enum ph_step finish(struct admin *admin, const char *what, const char *mo
 		return ph__admin_fail(admin, status);
 	log_change(admin, what);
 	report(admin, what, more);
+	/* Maintenance gives the space of what was deleted back. */
+	if (admin->session.service.changed)
+		admin->session.service.changed(admin->session.service.changed_user, admin->repo);
 	return ph__admin_end(admin, 0);
 }
 
@@ -223,6 +237,10 @@ static enum ph_step run_delete(struct admin *admin, uint32_t *budget)
 
 		if (status == PH_OK)
 			status = ph_txn_delete_repo(admin->txn);
+		/* Too damaged to be opened: by its name. */
+		else if (status == PH_ERR_CORRUPT || status == PH_ERR_IO)
+			status = ph_store_remove(admin->session.service.store, admin->repo,
+			                         &admin->txn);
 		if (status != PH_OK)
 			return ph__admin_fail(admin, status);
 	}
@@ -402,6 +420,18 @@ static enum ph_step start_shutdown(struct admin *admin)
 	return PH_STEP_AGAIN;
 }
 
+static enum ph_step start_scrub(struct admin *admin)
+{
+	bool state = admin->argc > 1 && strcmp(admin->argv[1], "state") == 0;
+
+	if (admin->session.service.permission < PH_PERM_OWNER)
+		return deny(admin);
+	if (admin->argc > 2 || (admin->argc == 2 && !state))
+		return ph__admin_usage(admin, "what is this", admin->argv[admin->argc - 1]);
+	admin->step = state ? ph__admin_scrub_state : ph__admin_scrub;
+	return PH_STEP_AGAIN;
+}
+
 static enum ph_step start_config(struct admin *admin, unsigned at)
 {
 	if (admin->session.service.permission < PH_PERM_OWNER)
@@ -438,6 +468,11 @@ static enum ph_step start(struct admin *admin, uint32_t *budget)
 		return start_shutdown(admin);
 	if (strcmp(admin->argv[0], "config") == 0)
 		return start_config(admin, 1);
+	if (strcmp(admin->argv[0], "backup") == 0)
+		return admin->session.service.permission < PH_PERM_OWNER ? deny(admin)
+		                                                         : ph__admin_backup(admin);
+	if (strcmp(admin->argv[0], "scrub") == 0)
+		return start_scrub(admin);
 	if (strcmp(admin->argv[0], "repo") != 0)
 		return ph__admin_usage(admin, "no such command", admin->argv[0]);
 	if (admin->argc == 1)
@@ -470,7 +505,9 @@ static void admin_free(struct ph_session *session)
 	struct admin *admin = of(session);
 
 	ph_ref_iter_free(admin->refs);
+	ph_copy_free(admin->copy);
 	ph_session_free(admin->inner);
+	ph_scrub_free(admin->scrub);
 	ph_txn_free(admin->txn);
 	ph_snapshot_release(admin->snapshot);
 	ph_mem_free(session->service.alloc, admin->config);

@@ -2,7 +2,8 @@
 /*
  * An owner command while it runs: its words, and what its steps share. admin.c reads the words and
  * runs what changes a repository; admin_list.c lists them; admin_config.c is their configuration;
- * admin_maintain.c has them maintained; admin_log.c prints their log of pushes.
+ * admin_maintain.c has them maintained; admin_log.c prints their log of pushes; admin_backup.c
+ * copies all of them.
  */
 #ifndef PACKHORSE_ADMIN_INT_H
 #define PACKHORSE_ADMIN_INT_H
@@ -14,6 +15,7 @@
 
 #include <packhorse/admin.h>
 #include <packhorse/refname.h>
+#include <packhorse/scrub.h>
 
 /* A name with every byte escaped. */
 #define ADMIN_ESCAPED_BYTES (4u * PH_REF_NAME_MAX + 1)
@@ -43,6 +45,7 @@ struct admin {
 	struct ph_snapshot *snapshot;
 	struct ph_ref_iter *refs;
 	uint64_t ref_count;
+	bool damaged; /* one of the list cannot be read */
 	char *config; /* the text that is read or changed; NULL for none */
 	size_t config_len;
 	char *config_at; /* the line to print next */
@@ -50,6 +53,12 @@ struct admin {
 
 	uint64_t log_at;       /* the record of the log to print next */
 	struct ph_oid log_tip; /* SHA-256 of the one before it */
+
+	struct ph_copy *copy; /* of backup */
+	struct ph_copy_options copy_options;
+	bool left_out;          /* secrets were */
+	struct ph_scrub *scrub; /* of scrub */
+	uint64_t sign_ms;       /* when to say that it goes on */
 
 	struct ph_session *inner; /* of repo maintain */
 	struct ph_log inner_log;
@@ -70,8 +79,12 @@ enum ph_step ph__admin_usage(struct admin *admin, const char *what, const char *
 
 /* Reads the words of config from this one on; the repository's name, if any, was read. */
 enum ph_step ph__admin_config(struct admin *admin, unsigned at);
+/* Reads the words of backup. */
+enum ph_step ph__admin_backup(struct admin *admin);
 enum ph_step ph__admin_list(struct admin *admin, uint32_t *budget);
 enum ph_step ph__admin_log(struct admin *admin, uint32_t *budget);
+enum ph_step ph__admin_scrub(struct admin *admin, uint32_t *budget);
+enum ph_step ph__admin_scrub_state(struct admin *admin, uint32_t *budget);
 enum ph_step ph__admin_maintain(struct admin *admin, uint32_t *budget);
 
 #endif

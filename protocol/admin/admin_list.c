@@ -19,6 +19,21 @@ static void close_repo(struct admin *admin)
 	admin->snapshot = NULL;
 }
 
+/* One that cannot be read is listed as such, and the others are listed all the same. */
+static enum ph_status print_damaged(struct admin *admin, enum ph_status status)
+{
+	char name[ADMIN_ESCAPED_BYTES], line[PH_REPO_NAME_MAX * 4 + 64];
+
+	close_repo(admin);
+	if (!*admin->repo || (status != PH_ERR_CORRUPT && status != PH_ERR_IO))
+		return status;
+	admin->damaged = true;
+	snprintf(line, sizeof(line), "%s\tdamaged\t-\t0\n", ph__admin_escape(name, admin->repo));
+	ph__admin_print(admin, line);
+	ph__session_error_line(&admin->session, "%s: %s; see: scrub", name, ph_status_text(status));
+	return PH_OK;
+}
+
 /* PH_END behind the last; PH_AGAIN when the next one went away before it could be looked at. */
 static enum ph_status open_next(struct admin *admin)
 {
@@ -30,10 +45,12 @@ static enum ph_status open_next(struct admin *admin)
 		return status;
 	memcpy(admin->repo, next, sizeof(next));
 	status = ph_store_snapshot(store, next, &admin->snapshot);
-	if (status != PH_OK)
-		return status == PH_ERR_NOT_FOUND ? PH_AGAIN : status;
+	if (status == PH_ERR_NOT_FOUND)
+		return PH_AGAIN;
 	admin->ref_count = 0;
-	return ph_snapshot_refs(admin->snapshot, "refs/", &admin->refs);
+	if (status == PH_OK)
+		status = ph_snapshot_refs(admin->snapshot, "refs/", &admin->refs);
+	return status == PH_OK ? PH_OK : print_damaged(admin, status);
 }
 
 static enum ph_status print_repo(struct admin *admin)
@@ -69,11 +86,12 @@ static enum ph_status go_on(struct admin *admin, uint32_t *budget)
 		status = ph_ref_iter_next(admin->refs, &ref);
 		admin->ref_count += status == PH_OK;
 	}
-	if (status != PH_END)
-		return status;
-	status = print_repo(admin);
+	if (status == PH_END)
+		status = print_repo(admin);
+	if (status != PH_OK)
+		return print_damaged(admin, status);
 	close_repo(admin);
-	return status;
+	return PH_OK;
 }
 
 enum ph_step ph__admin_list(struct admin *admin, uint32_t *budget)
@@ -81,6 +99,6 @@ enum ph_step ph__admin_list(struct admin *admin, uint32_t *budget)
 	enum ph_status status = admin->refs ? go_on(admin, budget) : open_next(admin);
 
 	if (status == PH_END)
-		return ph__admin_end(admin, 0);
+		return ph__admin_end(admin, admin->damaged);
 	return status < 0 ? ph__admin_fail(admin, status) : PH_STEP_AGAIN;
 }

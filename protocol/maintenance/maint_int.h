@@ -2,13 +2,14 @@
 /*
  * Maintenance while it runs: what its files share. maintenance.c is the session and its states,
  * maint_plan.c says what is due, maint_reach.c finds what refs reach, maint_join.c makes one pack
- * out of several, maint_note.c writes its tips section, maint_map.c makes a map,
- * maint_fulls.c full entries, maint_log.c the ref of the push log.
+ * out of several, maint_drop.c lets go of whole packs, maint_note.c writes its tips section,
+ * maint_map.c makes a map, maint_fulls.c full entries, maint_log.c the ref of the push log.
  *
  *   LOOK REFS PLAN ADMIT then by the job
  *     SOME   JOIN_BEGIN JOIN NOTE_BEGIN NOTE COMMIT
  *     ALL    WANTS WALK JOIN_BEGIN JOIN NOTE_BEGIN NOTE MAP_BEGIN MAP_TIPS MAP COMMIT
- *     CHECK  TARGETS REACH_TIPS REACH, then as ALL when too much is unreachable
+ *     CHECK  TARGETS REACH_TIPS REACH, then as ALL when too much is unreachable, or as
+ *     PACKS  WANTS WALK DROP COMMIT when all of some pack is
  *     MAP    MAP_BEGIN MAP_TIPS MAP COMMIT
  *     FULLS  FULLS_BEGIN FULLS_WALK FULLS COMMIT
  *     LOG    LOG_FIND LOG_WRITE LOG_END COMMIT
@@ -41,6 +42,7 @@ enum ph__maint_state {
 	PH__MAINT_REACH,
 	PH__MAINT_WANTS,
 	PH__MAINT_WALK,
+	PH__MAINT_DROP,
 	PH__MAINT_JOIN_BEGIN,
 	PH__MAINT_JOIN,
 	PH__MAINT_NOTE_BEGIN,
@@ -56,6 +58,7 @@ enum ph__maint_state {
 	PH__MAINT_LOG_WRITE,
 	PH__MAINT_LOG_END,
 	PH__MAINT_COMMIT,
+	PH__MAINT_TRIM,
 	PH__MAINT_DONE
 };
 
@@ -64,6 +67,7 @@ enum ph__maint_job {
 	PH__MAINT_SOME,       /* join the smallest packs */
 	PH__MAINT_ALL,        /* join all, without what no ref reaches */
 	PH__MAINT_CHECK,      /* the same, if that is much */
+	PH__MAINT_PACKS,      /* let go of packs of which no ref reaches anything */
 	PH__MAINT_MAP_ONLY,   /* make the map of the largest pack */
 	PH__MAINT_FULLS_ONLY, /* make its full entries */
 	PH__MAINT_LOG         /* bring the ref of the push log up to date */
@@ -76,6 +80,7 @@ struct ph__maint_not {
 	bool map;   /* there can be none, or it failed */
 	bool fulls; /* the same */
 	bool log;   /* it failed */
+	bool room;  /* nothing that takes space: there is none left */
 };
 
 /* Packs that are joined, and what is made of them. */
@@ -174,6 +179,9 @@ void ph__maint_note_release(struct ph__maint *maint);
 ph__maint_function ph__maint_plan;
 ph__maint_function ph__maint_targets, ph__maint_reach_tips, ph__maint_reach;
 ph__maint_function ph__maint_wants, ph__maint_walk;
+/* Whether there is a pack of which the walk selected nothing. */
+bool ph__maint_drop_due(const struct ph__maint *maint);
+ph__maint_function ph__maint_drop;
 ph__maint_function ph__maint_join_begin, ph__maint_join_run;
 ph__maint_function ph__maint_note_begin, ph__maint_note, ph__maint_note_end;
 /* Whether the largest pack is to have full entries. */

@@ -39,6 +39,8 @@ static enum ph_status begin(struct ph__maint *maint)
 	                                       .limits = service->limits};
 	enum ph_status status = ph_store_begin(service->store, maint->snapshot, &maint->txn);
 
+	if (status == PH_OK)
+		maint->txn->upkeep = true;
 	for (uint32_t i = 0; i < join->count && status == PH_OK; i++) {
 		join->ids[i] = ph_snapshot_pack_id(maint->snapshot, join->packs[i]);
 		join->indexes[i] =

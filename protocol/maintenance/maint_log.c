@@ -192,6 +192,9 @@ static enum ph_status pack_begin(struct ph__maint *maint)
 	struct ph_pack_in_options *options = &log->options;
 	enum ph_status status = ph_store_begin(service->store, maint->snapshot, &maint->txn);
 
+	/* Small, and what is let go of has to wait for it. */
+	if (status == PH_OK)
+		maint->txn->upkeep = true;
 	*options = (struct ph_pack_in_options){.algo = maint->snapshot->algo,
 	                                       .alloc = service->alloc,
 	                                       .limits = service->limits,

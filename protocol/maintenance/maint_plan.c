@@ -2,8 +2,8 @@
 /*
  * What is due, by the sizes of packs and the sections beside them. Every rule is one of proportion,
  * so that what maintenance writes stays a small multiple of what was pushed: packs are joined when
- * one is smaller than twice what is smaller than it, and everything into one when what came since
- * is no longer small beside the largest.
+ * there are several of about a size, and everything into one when what came since weighs as much as
+ * the largest. What nobody can reach goes first where that costs nothing, as whole packs.
  */
 #include "maint_int.h"
 #include "map_section_int.h"
@@ -11,11 +11,13 @@
 
 #include <string.h>
 
-/* All is joined when the largest pack is less than so many times the rest: at the price of writing
- * that many times what is pushed, clones find nearly everything in one pack with its map. */
-#define REST_SHARE 16u
-/* A pack is joined with all that are smaller when it is less than so many times their sum. */
-#define GROWTH 2u
+/* All is joined when the largest pack is less than so many times the rest: this much more than what
+ * was pushed is written for clones to find most in one pack with its map. */
+#define REST_SHARE 1u
+/* Packs are joined when together they weigh so many times the heaviest of them: whatever is written
+ * again is then in a pack that has grown so much, so that it is seldom. Some packs of each size
+ * stay. */
+#define GROWTH 8u
 /* What an object weighs besides its bytes: about what one of a source tree's history takes. */
 #define OBJECT_BYTES 1024u
 /* Weights stay in range whatever a store says. */
@@ -71,16 +73,16 @@ static void choose(struct ph__maint *maint, const struct weighed *packs, uint32_
 	}
 }
 
-/* How many of the lightest packs are to be joined so that each weighs GROWTH times the lighter. */
+/* The most of the lightest packs that together weigh GROWTH times the heaviest of them. */
 static uint32_t out_of_proportion(const struct weighed *packs, uint32_t count)
 {
 	uint64_t sum = 0;
 	uint32_t found = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
-		if (i > 0 && packs[i].weight < GROWTH * sum)
-			found = i + 1;
 		sum += packs[i].weight;
+		if (i > 0 && sum >= GROWTH * packs[i].weight)
+			found = i + 1;
 	}
 	return found;
 }
@@ -105,15 +107,13 @@ static bool may_be_unreachable(const struct ph__maint *maint, uint32_t packs)
 	return false;
 }
 
-static enum ph__maint_job decide(struct ph__maint *maint, struct weighed *packs, uint32_t count)
+/* What is made of packs anew; PH__MAINT_NOTHING when they are as they should be. */
+static enum ph__maint_job decide_writing(struct ph__maint *maint, const struct weighed *packs,
+                                         uint32_t count)
 {
 	uint64_t rest = 0;
 	uint32_t found;
 
-	if (count == 0)
-		return PH__MAINT_NOTHING;
-	sort(packs, count);
-	maint->largest = packs[count - 1].pack;
 	for (uint32_t i = 0; i + 1 < count; i++)
 		rest += packs[i].weight;
 	if (!maint->no.drop && count > 1 && rest * REST_SHARE >= packs[count - 1].weight) {
@@ -128,10 +128,22 @@ static enum ph__maint_job decide(struct ph__maint *maint, struct weighed *packs,
 	if (!maint->no.map &&
 	    !ph_snapshot_section(maint->snapshot, maint->largest, PH__SECTION_MAP))
 		return PH__MAINT_MAP_ONLY;
-	if (ph__maint_fulls_due(maint))
-		return PH__MAINT_FULLS_ONLY;
-	if (maint->no.drop || maint->no.check || count > PH_PACK_JOIN_MAX ||
-	    !may_be_unreachable(maint, count))
+	return ph__maint_fulls_due(maint) ? PH__MAINT_FULLS_ONLY : PH__MAINT_NOTHING;
+}
+
+static enum ph__maint_job decide(struct ph__maint *maint, struct weighed *packs, uint32_t count)
+{
+	enum ph__maint_job job = PH__MAINT_NOTHING;
+
+	if (count == 0)
+		return PH__MAINT_NOTHING;
+	sort(packs, count);
+	maint->largest = packs[count - 1].pack;
+	if (!maint->no.room)
+		job = decide_writing(maint, packs, count);
+	if (job != PH__MAINT_NOTHING)
+		return job;
+	if (maint->no.drop || maint->no.check || !may_be_unreachable(maint, count))
 		return PH__MAINT_NOTHING;
 	choose(maint, packs, count);
 	return PH__MAINT_CHECK;

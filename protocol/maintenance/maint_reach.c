@@ -12,8 +12,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* All is joined when one in so many of all objects is out of reach. */
-#define UNREACHABLE_SHARE 8u
+/* All is joined when one in so many of all objects is out of reach: twice what is let go of is
+ * written then. */
+#define UNREACHABLE_SHARE 3u
 /* Tips of pushes that are looked for among commits. */
 #define TARGETS_MAX 65536u
 
@@ -234,6 +235,25 @@ static bool is_current(struct ph__maint *maint)
 	return same;
 }
 
+/* What becomes of what is out of reach. */
+static enum ph_step judge(struct ph__maint *maint, uint64_t unreachable)
+{
+	uint32_t packs = maint->source->ops->packs(maint->source);
+
+	if (unreachable > 0 && ph__maint_drop_due(maint)) {
+		maint->job = PH__MAINT_PACKS;
+		return walk_it(maint);
+	}
+	/* What is not joined now will be, or has to wait for room. */
+	if (maint->no.room || packs > PH_PACK_JOIN_MAX ||
+	    unreachable * UNREACHABLE_SHARE < maint->entries) {
+		maint->no.check = true;
+		return ph__maint_again(maint);
+	}
+	maint->job = PH__MAINT_ALL;
+	return walk_it(maint);
+}
+
 enum ph_step ph__maint_walk(struct ph__maint *maint, uint32_t *budget)
 {
 	enum ph_status status = ph_walk_run(maint->walk, budget);
@@ -244,15 +264,10 @@ enum ph_step ph__maint_walk(struct ph__maint *maint, uint32_t *budget)
 	if (status != PH_OK)
 		return keep_all(maint, status);
 	unreachable = maint->entries - ph_walk_count(maint->walk);
-	if (maint->job == PH__MAINT_CHECK && unreachable * UNREACHABLE_SHARE < maint->entries) {
-		maint->no.check = true;
-		return ph__maint_again(maint);
-	}
-	if (maint->job == PH__MAINT_CHECK) {
-		maint->job = PH__MAINT_ALL;
-		return walk_it(maint);
-	}
+	if (maint->job == PH__MAINT_CHECK)
+		return judge(maint, unreachable);
 	if (unreachable > 0 && !is_current(maint))
 		return ph__maint_later(maint, "changed meanwhile");
-	return ph__maint_go(maint, PH__MAINT_JOIN_BEGIN);
+	return ph__maint_go(maint,
+	                    maint->job == PH__MAINT_PACKS ? PH__MAINT_DROP : PH__MAINT_JOIN_BEGIN);
 }

@@ -20,6 +20,9 @@
 /* How often, and how long, to wait for memory. */
 #define WAITS_MAX 30u
 #define WAIT_MS 1000u
+/* Space given back to the device at once, and what that counts for. */
+#define TRIM_BYTES ((uint64_t)4 << 20)
+#define TRIM_UNITS 256u
 
 /* ---- states ---- */
 
@@ -62,8 +65,20 @@ static enum ph_step finish(struct ph__maint *maint, int exit_status)
 	return PH_STEP_DONE;
 }
 
+/* Nothing is to be done any more but to give back what has become free. */
 static enum ph_step end(struct ph__maint *maint)
 {
+	release_work(maint);
+	return ph__maint_go(maint, PH__MAINT_TRIM);
+}
+
+static enum ph_step trim(struct ph__maint *maint, uint32_t *budget)
+{
+	ph_budget_spend(budget, TRIM_UNITS);
+	if (ph_store_trim(maint->session.service.store, TRIM_BYTES) == PH_AGAIN)
+		return PH_STEP_AGAIN;
+	if (maint->no.room)
+		return finish(maint, 1);
 	return finish(maint, maint->left ? 2 : 0);
 }
 
@@ -73,7 +88,12 @@ enum ph_step ph__maint_fail(struct ph__maint *maint, enum ph_status status, cons
 
 	ph_log_line(service->log, PH_LOG_WARN, "maintenance", service->connection, "%s: %s: %s",
 	            maint->repo, during, ph_status_text(status));
-	return finish(maint, 1);
+	if (status != PH_ERR_FULL || maint->no.room)
+		return finish(maint, 1);
+	/* What gives space back without taking any may be just what is needed. */
+	maint->no.room = true;
+	maint->no.log = maint->no.log || maint->job == PH__MAINT_LOG;
+	return ph__maint_again(maint);
 }
 
 enum ph_step ph__maint_again(struct ph__maint *maint)
@@ -203,6 +223,7 @@ static enum ph_step admit(struct ph__maint *maint, uint32_t *budget)
 	        [PH__MAINT_SOME] = PH__MAINT_JOIN_BEGIN,
 	        [PH__MAINT_ALL] = PH__MAINT_WANTS,
 	        [PH__MAINT_CHECK] = PH__MAINT_TARGETS,
+	        [PH__MAINT_PACKS] = PH__MAINT_WANTS,
 	        [PH__MAINT_MAP_ONLY] = PH__MAINT_MAP_BEGIN,
 	        [PH__MAINT_FULLS_ONLY] = PH__MAINT_FULLS_BEGIN,
 	        [PH__MAINT_LOG] = PH__MAINT_LOG_FIND,
@@ -246,6 +267,9 @@ static void say_done(struct ph__maint *maint)
 	const struct ph_pack_join_stats *stats = &maint->join.stats;
 
 	maint->tries = 0;
+	/* What was given back may be enough for the rest. */
+	if (maint->job == PH__MAINT_PACKS)
+		maint->no.room = false;
 	if (maint->job == PH__MAINT_MAP_ONLY && maint->mark_only)
 		maint->no.map = true;
 	else if (maint->job == PH__MAINT_MAP_ONLY)
@@ -253,6 +277,10 @@ static void say_done(struct ph__maint *maint)
 		              maint->entries);
 	else if (maint->job == PH__MAINT_FULLS_ONLY)
 		ph__maint_say(maint, "made full entries of what HEAD names");
+	else if (maint->job == PH__MAINT_PACKS)
+		ph__maint_say(maint,
+		              "let go of %" PRIu32 " pack%s of which no ref reaches anything",
+		              maint->join.count, maint->join.count == 1 ? "" : "s");
 	else if (maint->job == PH__MAINT_LOG)
 		ph__maint_say(maint, "made commits of %" PRIu32 " record%s of the push log",
 		              maint->log.count, maint->log.count == 1 ? "" : "s");
@@ -305,6 +333,7 @@ static enum ph_step work(struct ph__maint *maint, uint32_t *budget)
 	        [PH__MAINT_REACH] = ph__maint_reach,
 	        [PH__MAINT_WANTS] = ph__maint_wants,
 	        [PH__MAINT_WALK] = ph__maint_walk,
+	        [PH__MAINT_DROP] = ph__maint_drop,
 	        [PH__MAINT_JOIN_BEGIN] = ph__maint_join_begin,
 	        [PH__MAINT_JOIN] = ph__maint_join_run,
 	        [PH__MAINT_NOTE_BEGIN] = ph__maint_note_begin,
@@ -320,6 +349,7 @@ static enum ph_step work(struct ph__maint *maint, uint32_t *budget)
 	        [PH__MAINT_LOG_WRITE] = ph__maint_log_write,
 	        [PH__MAINT_LOG_END] = ph__maint_log_end,
 	        [PH__MAINT_COMMIT] = commit,
+	        [PH__MAINT_TRIM] = trim,
 	};
 
 	if (maint->state == PH__MAINT_DONE)

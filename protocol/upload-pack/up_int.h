@@ -213,6 +213,7 @@ struct ph__up {
 	char agent[128];
 	char session_id[PH_SESSION_ID_BYTES]; /* "" when none is advertised */
 	char failure[320];
+	char culprit[PH_OID_HEX_MAX + 1]; /* the object that could not be read, or "" */
 	enum ph__up_say failure_say;
 
 	struct ph_config config; /* of the repository as it was when the session began */

@@ -8,10 +8,22 @@
 #include "up_int.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Tags that name tags; as in ph_reader_peel. */
 #define TAG_LINKS_MAX 64u
+
+/* What could not be read, where that can be told. */
+static void blame(struct ph__up *up, const char *detail)
+{
+	struct ph_oid oid;
+
+	if (detail)
+		snprintf(up->culprit, sizeof(up->culprit), "%.*s", (int)PH_OID_HEX_MAX, detail);
+	else if (up->pack && ph_pack_out_culprit(up->pack, &oid) == PH_OK)
+		ph_oid_to_hex(up->culprit, up->use->algo, &oid);
+}
 
 static enum ph_step pack_failed(struct ph__up *up, enum ph_status status)
 {
@@ -212,6 +224,7 @@ enum ph_step ph__up_walk(struct ph__up *up, uint32_t *budget)
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
 	if (status != PH_OK) {
+		blame(up, ph_walk_error(up->walk)->detail);
 		ph_walk_free(up->walk);
 		up->walk = NULL;
 		up->depth_cursor = 0;
@@ -388,7 +401,10 @@ enum ph_step ph__up_pack(struct ph__up *up, uint32_t *budget)
 		return PH_STEP_AGAIN;
 	if (status == PH_PENDING)
 		return PH_STEP_OUTPUT;
-	return status == PH_END ? ph__up_go(up, PH__UP_PACK_END) : pack_failed(up, status);
+	if (status == PH_END)
+		return ph__up_go(up, PH__UP_PACK_END);
+	blame(up, NULL);
+	return pack_failed(up, status);
 }
 
 enum ph_step ph__up_pack_end(struct ph__up *up, uint32_t *budget)

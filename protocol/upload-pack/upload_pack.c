@@ -128,7 +128,13 @@ enum ph_step ph__up_fail_status(struct ph__up *up, enum ph_status status, const 
 	const struct ph_service *service = &up->session.service;
 
 	ph_log_line(service->log, PH_LOG_ERROR, "upload-pack", service->connection,
-	            "%s: %s failed: %s", up->repo, during, ph_status_text(status));
+	            "%s: %s failed: %s%s%s", up->repo, during, ph_status_text(status),
+	            *up->culprit ? ": object " : "", up->culprit);
+	if (is_damage(status) && *up->culprit)
+		return ph__up_fail(up, PH__SAY_ERR,
+		                   "aborting due to possible repository corruption on the "
+		                   "remote side: object %s",
+		                   up->culprit);
 	if (is_damage(status))
 		return ph__up_fail(up, PH__SAY_ERR,
 		                   "aborting due to possible repository corruption on the "

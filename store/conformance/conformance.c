@@ -10,9 +10,9 @@
 #include <stdlib.h>
 
 static const struct conf_test *const lists[] = {
-        ph__conf_refs_tests,   ph__conf_verdict_tests, ph__conf_repo_tests,
-        ph__conf_pack_tests,   ph__conf_replace_tests, ph__conf_meta_tests,
-        ph__conf_memory_tests, ph__conf_model_tests,   ph__conf_thread_tests,
+        ph__conf_refs_tests,    ph__conf_verdict_tests, ph__conf_repo_tests,   ph__conf_pack_tests,
+        ph__conf_replace_tests, ph__conf_meta_tests,    ph__conf_memory_tests, ph__conf_model_tests,
+        ph__conf_thread_tests,  ph__conf_copy_tests,
 };
 
 static void check_reopened(struct conf *c)

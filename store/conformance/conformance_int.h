@@ -48,6 +48,7 @@ extern const struct conf_test ph__conf_meta_tests[];
 extern const struct conf_test ph__conf_memory_tests[];
 extern const struct conf_test ph__conf_model_tests[];
 extern const struct conf_test ph__conf_thread_tests[];
+extern const struct conf_test ph__conf_copy_tests[];
 
 #define assert_status(have, want) ph__conf_status((have), (want), #have, __FILE__, __LINE__)
 void ph__conf_status(enum ph_status have, enum ph_status want, const char *what, const char *file,

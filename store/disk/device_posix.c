@@ -5,7 +5,7 @@
  * alone, since it holds the host key, and its directory entry is synced before anybody relies on
  * it.
  */
-#define _DEFAULT_SOURCE 1 /* flock, and what POSIX has */
+#define _GNU_SOURCE 1 /* flock, fallocate, and what POSIX has */
 #define _FILE_OFFSET_BITS 64
 
 #include <packhorse/device_posix.h>
@@ -24,6 +24,8 @@
 #endif
 
 #define FILE_BLOCK_BYTES 4096u
+/* A file that is to be formatted has zeros so far. */
+#define FILE_BLANK_BYTES 65536
 
 struct posix_device {
 	struct ph_device device;
@@ -136,6 +138,43 @@ static enum ph_status posix_grow(struct ph_device *device, uint64_t bytes)
 	return status;
 }
 
+#if defined(__linux__)
+static int allocate(struct ph_device *device, int mode, uint64_t offset, uint64_t len)
+{
+	int result;
+	do
+		result = fallocate(fd_of(device), mode, (off_t)offset, (off_t)len);
+	while (result != 0 && errno == EINTR);
+	return result == 0 ? 0 : errno;
+}
+
+/* Punches a hole. */
+static enum ph_status file_discard(struct ph_device *device, uint64_t offset, uint64_t len)
+{
+	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+	int error = allocate(device, mode, offset, len);
+	return error == EOPNOTSUPP || error == ENOSYS ? PH_ERR_UNSUPPORTED
+	       : error                                ? PH_ERR_IO
+	                                              : PH_OK;
+}
+
+static enum ph_status file_provide(struct ph_device *device, uint64_t offset, uint64_t len)
+{
+	int error = allocate(device, FALLOC_FL_KEEP_SIZE, offset, len);
+	/* Where no space can be set aside there are no holes of ours either. */
+	return error == 0 || error == EOPNOTSUPP || error == ENOSYS ? PH_OK : from_errno(error);
+}
+
+static enum ph_status disk_discard(struct ph_device *device, uint64_t offset, uint64_t len)
+{
+	uint64_t range[2] = {offset, len};
+	if (ioctl(fd_of(device), BLKDISCARD, range) == 0)
+		return PH_OK;
+	return errno == EOPNOTSUPP || errno == ENOTTY || errno == EINVAL ? PH_ERR_UNSUPPORTED
+	                                                                 : PH_ERR_IO;
+}
+#endif
+
 /* What its file system has left for who is not root. */
 static uint64_t posix_room(struct ph_device *device)
 {
@@ -162,6 +201,10 @@ static const struct ph_device_ops file_ops = {
         .grow = posix_grow,
         .close = posix_close,
         .room = posix_room,
+#if defined(__linux__)
+        .discard = file_discard,
+        .provide = file_provide,
+#endif
 };
 
 static const struct ph_device_ops disk_ops = {
@@ -169,6 +212,9 @@ static const struct ph_device_ops disk_ops = {
         .write = posix_write,
         .flush = posix_flush,
         .close = posix_close,
+#if defined(__linux__)
+        .discard = disk_discard,
+#endif
 };
 
 /* ---- opening ---- */
@@ -224,6 +270,24 @@ static enum ph_status measure_disk(struct posix_device *posix)
 #endif
 }
 
+/*
+ * Whether somebody's small file is blank could not be seen by whole blocks alone. Ours may have
+ * such a length after a power cut, while it grows for the first time: then it is all zeros.
+ */
+static bool is_zero(int fd, size_t len)
+{
+	uint8_t piece[512];
+	for (size_t at = 0; at < len; at += sizeof(piece)) {
+		ssize_t got = pread(fd, piece, sizeof(piece), (off_t)at);
+		for (ssize_t i = 0; i < got; i++)
+			if (piece[i] != 0)
+				return false;
+		if (got <= 0)
+			return false;
+	}
+	return true;
+}
+
 static enum ph_status measure(struct posix_device *posix)
 {
 	struct stat info;
@@ -237,6 +301,9 @@ static enum ph_status measure(struct posix_device *posix)
 		return PH_ERR_INVALID;
 	posix->device.ops = &file_ops;
 	posix->device.block_bytes = FILE_BLOCK_BYTES;
+	if (info.st_size < FILE_BLANK_BYTES && info.st_size % FILE_BLOCK_BYTES != 0 &&
+	    !is_zero(posix->fd, (size_t)info.st_size))
+		return PH_ERR_INVALID;
 	/* A last part of a block is none of ours, and growing writes over it. */
 	posix->device.bytes = (uint64_t)info.st_size / FILE_BLOCK_BYTES * FILE_BLOCK_BYTES;
 	return PH_OK;

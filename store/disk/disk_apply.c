@@ -105,7 +105,7 @@ enum ph_status ph__dtxn_evaluate(struct ph__dtxn *txn, const struct ph__batch *b
 
 /* ---- the repository in the batch ---- */
 
-static struct ph__work *new_work(struct ph__batch *batch, const char *name)
+struct ph__work *ph__work_new(struct ph__batch *batch, const char *name)
 {
 	struct ph__work *work = ph_mem_zalloc(batch->disk->alloc, 1, sizeof(*work));
 	if (!work)
@@ -126,7 +126,7 @@ static void forget_work(struct ph__batch *batch, struct ph__work *work)
 	ph_mem_free(batch->disk->alloc, work);
 }
 
-static struct ph__work *find_work(struct ph__batch *batch, const char *name)
+struct ph__work *ph__work_find(struct ph__batch *batch, const char *name)
 {
 	struct ph__work *work = batch->works;
 	while (work && strcmp(work->name, name) != 0)
@@ -161,7 +161,7 @@ static enum ph_status open_work(struct ph__batch *batch, struct ph__dtxn *txn,
 	/* Only leaders change it, and that is us. */
 	if (!repo->current)
 		return PH_ERR_NOT_FOUND;
-	struct ph__work *work = new_work(batch, repo->name);
+	struct ph__work *work = ph__work_new(batch, repo->name);
 	if (!work)
 		return PH_ERR_NOMEM;
 	enum ph_status status = copy_packs(batch->disk, work, repo->current);
@@ -179,14 +179,15 @@ static enum ph_status open_work(struct ph__batch *batch, struct ph__dtxn *txn,
 
 static enum ph_status name_free(struct ph__batch *batch, const char *name)
 {
+	const struct ph__tree catalogue = ph__super_tree(&batch->super);
 	uint8_t key[PH__KEY_MAX], value[PH__VALUE_MAX];
 	uint32_t len;
-	const struct ph__work *work = find_work(batch, name);
+	const struct ph__work *work = ph__work_find(batch, name);
 	if (work && (work->created || work->deleted))
 		return work->created ? PH_ERR_EXISTS : PH_AGAIN;
 	uint32_t key_len = ph__key_name(key, PH__KEY_REPO, name);
 	enum ph_status status =
-	        ph__tree_get(batch->disk, NULL, &batch->super.catalogue, key, key_len, value, &len);
+	        ph__tree_get(batch->disk, NULL, &catalogue, key, key_len, value, &len);
 	if (status != PH_ERR_NOT_FOUND)
 		return status == PH_OK ? PH_ERR_EXISTS : status;
 	return batch->super.repos >= batch->disk->limits->repos_max ? PH_ERR_LIMIT : PH_OK;
@@ -201,7 +202,7 @@ static enum ph_status create_work(struct ph__batch *batch, struct ph__dtxn *txn,
 		status = ph__repo_new(&repo, batch->disk, txn->name);
 	if (status != PH_OK)
 		return status;
-	struct ph__work *work = new_work(batch, repo->name);
+	struct ph__work *work = ph__work_new(batch, repo->name);
 	if (!work) {
 		ph_mem_free(batch->disk->alloc, repo);
 		return PH_ERR_NOMEM;
@@ -306,83 +307,6 @@ static enum ph__class class_of(const struct ph__dtxn *txn)
 	return PH__CLASS_ROOT;
 }
 
-/* ---- deleting a repository ---- */
-
-struct deletion {
-	struct ph__disk *disk;
-	struct ph__extents nodes, others;
-};
-
-static enum ph_status delete_node(void *user, const struct ph__ptr *ptr)
-{
-	struct deletion *deletion = user;
-	struct ph__extent block = {ptr->block, 1, ptr->epoch};
-	return ph__extents_add(deletion->disk->alloc, &deletion->nodes, block);
-}
-
-static enum ph_status delete_cell(void *user, const struct ph__cell *cell)
-{
-	struct deletion *deletion = user;
-	struct ph__blob blob;
-	enum ph_status status = ph__blob_decode(&blob, cell->value, cell->value_len);
-	if (status != PH_OK)
-		return PH_OK;
-	for (uint32_t i = 0; i < blob.count && status == PH_OK; i++)
-		if (ph__extent_valid(deletion->disk, blob.extents[i]))
-			status = ph__extents_add(deletion->disk->alloc, &deletion->others,
-			                         blob.extents[i]);
-	return status;
-}
-
-/* What cannot be read cannot be freed; the repository goes all the same. */
-static enum ph_status delete_bad(void *user, const struct ph__ptr *ptr, enum ph_status status)
-{
-	struct deletion *deletion = user;
-	if (status == PH_ERR_NOMEM)
-		return status;
-	ph_log_line(deletion->disk->log, PH_LOG_WARN, "store-disk", 0,
-	            "block %llu of a deleted repository cannot be read; its space is lost",
-	            (unsigned long long)ptr->block);
-	return PH_OK;
-}
-
-static enum ph_status delete_work(struct ph__batch *batch, struct ph__work *work)
-{
-	struct ph__disk *disk = batch->disk;
-	struct deletion deletion = {.disk = disk};
-	const struct ph__walk walk = {.disk = disk,
-	                              .batch = batch,
-	                              .user = &deletion,
-	                              .node = delete_node,
-	                              .cell = delete_cell,
-	                              .bad = delete_bad};
-	enum ph_status status = ph__tree_walk(&walk, &work->record.tree);
-	for (uint32_t i = 0; i < work->pack_count && status == PH_OK; i++)
-		status = ph__pack_extents(disk, work->packs[i], &deletion.others);
-	if (status == PH_OK) {
-		uint32_t more = deletion.others.count;
-		for (uint32_t i = 0; i < deletion.nodes.count; i++)
-			more += deletion.nodes.list[i].count;
-		status = ph__extents_reserve(disk->alloc, &work->frees, more);
-	}
-	for (uint32_t i = 0; i < deletion.nodes.count && status == PH_OK; i++)
-		for (uint32_t k = 0; k < deletion.nodes.list[i].count; k++) {
-			const struct ph__extent *nodes = &deletion.nodes.list[i];
-			struct ph__extent block = {nodes->start + k, 1, nodes->birth};
-			if (!ph__batch_drop(batch, block.start))
-				work->frees.list[work->frees.count++] = block;
-		}
-	for (uint32_t i = 0; i < deletion.others.count && status == PH_OK; i++)
-		work->frees.list[work->frees.count++] = deletion.others.list[i];
-	ph__extents_release(disk->alloc, &deletion.nodes);
-	ph__extents_release(disk->alloc, &deletion.others);
-	if (status == PH_OK) {
-		work->deleted = true;
-		batch->super.repos--;
-	}
-	return status;
-}
-
 /* ---- changing one ---- */
 
 static void append(struct ph__extents *to, const struct ph__extents *from)
@@ -465,6 +389,8 @@ static enum ph_status change_work(struct ph__batch *batch, struct ph__dtxn *txn,
 enum ph_status ph__batch_apply(struct ph__batch *batch, struct ph__dtxn *txn)
 {
 	struct ph__work *work = NULL;
+	if (!txn->base && txn->delete_repo)
+		return ph__batch_remove(batch, txn);
 	enum ph_status status =
 	        txn->base ? open_work(batch, txn, &work) : create_work(batch, txn, &work);
 	if (status != PH_OK)
@@ -474,8 +400,8 @@ enum ph_status ph__batch_apply(struct ph__batch *batch, struct ph__dtxn *txn)
 		status = check_packs(txn, work);
 	if (status == PH_OK) {
 		batch->class = class_of(txn);
-		status =
-		        txn->delete_repo ? delete_work(batch, work) : change_work(batch, txn, work);
+		status = txn->delete_repo ? ph__work_delete(batch, work)
+		                          : change_work(batch, txn, work);
 	}
 	batch->class = PH__CLASS_ROOT;
 	if (work->created && status == PH_OK) {
@@ -491,7 +417,7 @@ enum ph_status ph__batch_apply(struct ph__batch *batch, struct ph__dtxn *txn)
 
 static enum ph_status check_setting(struct ph__batch *batch, const uint8_t *key, uint32_t key_len)
 {
-	const struct ph__tree *tree = &batch->super.catalogue;
+	const struct ph__tree tree = ph__super_tree(&batch->super);
 	uint8_t value[PH__VALUE_MAX];
 	uint32_t count, len;
 	for (uint32_t i = 0; i < batch->setting_count; i++) {
@@ -499,10 +425,10 @@ static enum ph_status check_setting(struct ph__batch *batch, const uint8_t *key,
 		if (ph__key_cmp(key, key_len, edit->key, edit->key_len) == 0)
 			return PH_AGAIN;
 	}
-	enum ph_status status = ph__tree_get(batch->disk, NULL, tree, key, key_len, value, &len);
+	enum ph_status status = ph__tree_get(batch->disk, NULL, &tree, key, key_len, value, &len);
 	if (status != PH_ERR_NOT_FOUND)
 		return status;
-	status = ph__settings_count(batch->disk, NULL, tree, &count);
+	status = ph__settings_count(batch->disk, NULL, &tree, &count);
 	if (status != PH_OK)
 		return status;
 	return count + batch->setting_count < PH__SETTINGS_MAX ? PH_OK : PH_ERR_LIMIT;
@@ -512,10 +438,10 @@ static enum ph_status check_old(struct ph__batch *batch, const uint8_t *key, uin
                                 const struct ph__request *request)
 {
 	struct ph__disk *disk = batch->disk;
+	const struct ph__tree tree = ph__super_tree(&batch->super);
 	uint8_t value[PH__VALUE_MAX], *data;
 	uint32_t len, data_len;
-	enum ph_status status =
-	        ph__tree_get(disk, NULL, &batch->super.catalogue, key, key_len, value, &len);
+	enum ph_status status = ph__tree_get(disk, NULL, &tree, key, key_len, value, &len);
 	if (status == PH_ERR_NOT_FOUND)
 		return request->old ? PH_ERR_CONFLICT : PH_OK;
 	if (status == PH_OK && !request->old)
@@ -546,8 +472,8 @@ static enum ph_status add_setting(struct ph__batch *batch, const uint8_t *key, u
 	memcpy(copy, key, key_len);
 	if (value_len)
 		memcpy(copy + key_len, value, value_len);
-	batch->settings[batch->setting_count++] =
-	        (struct ph__edit){copy, value_len ? copy + key_len : NULL, key_len, value_len};
+	batch->settings[batch->setting_count++] = (struct ph__edit){
+	        copy, value_len ? copy + key_len : NULL, key_len, value_len, false};
 	return PH_OK;
 }
 

@@ -27,6 +27,14 @@ struct ph__apply {
 	struct ph__extents allocs, frees;
 };
 
+/* A repository of the batch; its name lives with the caller. NULL: out of memory. */
+struct ph__work *ph__work_new(struct ph__batch *batch, const char *name);
+struct ph__work *ph__work_find(struct ph__batch *batch, const char *name);
+/* Gives back all that its tree names; without a repository in memory, as far as it can be read. */
+enum ph_status ph__work_delete(struct ph__batch *batch, struct ph__work *work);
+/* Deletes by name what cannot be opened. */
+enum ph_status ph__batch_remove(struct ph__batch *batch, struct ph__dtxn *txn);
+
 void ph__apply_release(struct ph__apply *apply);
 /* Fills edits, packs, shallow, allocs, frees, and the record's numbers. */
 enum ph_status ph__apply_edits(struct ph__apply *apply, struct ph__pack **packs, uint32_t count,

@@ -10,6 +10,9 @@
  * are two, used in turn, so that those who are done do not wait for the next batch. A leader whose
  * own commit is done leaves the rest to one who waits at the gate; when there is none it makes some
  * more batches, and then wakes one of the others, which finds no leader when it asks again.
+ *
+ * In one thread nobody would queue up meanwhile. There the owner of the loop leads, when it has run
+ * every session that could run: a deferred store.
  */
 #include "disk_int.h"
 
@@ -73,10 +76,13 @@ static enum ph_status apply_catalogue(struct ph__batch *batch)
 {
 	const struct ph_alloc *alloc = batch->disk->alloc;
 	struct catalogue_edits edits;
+	struct ph__tree tree = ph__super_tree(&batch->super);
 	enum ph_status status = catalogue_edits(batch, &edits);
 	if (status == PH_OK)
-		status = ph__tree_apply(batch, &batch->super.catalogue, edits.list, edits.count,
+		status = ph__tree_apply(batch, &tree, edits.list, edits.count,
 		                        &batch->catalogue_frees);
+	tree.held = NULL;
+	batch->super.catalogue = tree;
 	ph_mem_free(alloc, edits.list);
 	ph_mem_free(alloc, edits.memory);
 	return status;
@@ -96,11 +102,9 @@ static enum ph_status make_views(struct ph__batch *batch)
 		if (status == PH_OK)
 			status = ph__freed_new(&work->freed, disk, batch->epoch, &work->frees);
 	}
-	batch->catalogue = ph_mem_zalloc(disk->alloc, 1, sizeof(*batch->catalogue));
+	batch->catalogue = ph__catalogue_new(disk, &batch->super);
 	if (!batch->catalogue)
 		return PH_ERR_NOMEM;
-	batch->catalogue->tree = batch->super.catalogue;
-	batch->catalogue->view.refs = 1;
 	if (status == PH_OK)
 		status = ph__freed_new(&batch->catalogue_freed, disk, batch->epoch,
 		                       &batch->catalogue_frees);
@@ -158,6 +162,15 @@ static enum ph_status write_batch(struct ph__batch *batch, struct ph__request *r
 static void publish_work(struct ph__disk *disk, struct ph__work *work)
 {
 	struct ph__repo *repo = work->repo;
+	if (!repo && !work->deleted)
+		return;
+	if (!repo) {
+		/* Nobody could read it but by the catalogue. */
+		ph__freed_append(&disk->catalogues.newest->freed, work->freed);
+		work->freed = NULL;
+		ph__repo_retire_name(disk, work->name);
+		return;
+	}
 	if (work->from) {
 		ph__freed_append(&work->from->view.freed, work->freed);
 		work->freed = NULL;
@@ -177,11 +190,23 @@ static void publish_work(struct ph__disk *disk, struct ph__work *work)
 	work->to = NULL;
 }
 
+/* Whether one is deleted by its name: nobody may be reading it in then. */
+static bool removes(const struct ph__batch *batch)
+{
+	for (const struct ph__work *work = batch->works; work; work = work->next)
+		if (!work->repo)
+			return true;
+	return false;
+}
+
 static void publish(struct ph__batch *batch)
 {
 	struct ph__disk *disk = batch->disk;
 	struct ph__freed_list map_freed = {NULL, NULL};
+	bool load = removes(batch);
 	ph__space_commit(batch);
+	if (load)
+		ph__lock(disk->sync, disk->load);
 	ph__lock(disk->sync, disk->lock);
 	disk->super = batch->super;
 	atomic_store(&disk->durable, batch->epoch);
@@ -190,7 +215,6 @@ static void publish(struct ph__batch *batch)
 	/* The view is its first member. */
 	struct ph__catalogue *old = (struct ph__catalogue *)disk->catalogues.newest;
 	ph__freed_append(&old->view.freed, batch->catalogue_freed);
-	batch->catalogue->view.epoch = batch->epoch;
 	ph__views_push(&disk->catalogues, &batch->catalogue->view);
 	if (ph__view_put(disk, &disk->catalogues, &old->view))
 		ph_mem_free(disk->alloc, old);
@@ -198,6 +222,8 @@ static void publish(struct ph__batch *batch)
 	ph__space_return(disk, &map_freed);
 	ph__space_settle(disk);
 	ph__unlock(disk->sync, disk->lock);
+	if (load)
+		ph__unlock(disk->sync, disk->load);
 	batch->catalogue = NULL;
 	batch->catalogue_freed = batch->map_freed = NULL;
 }
@@ -343,7 +369,7 @@ static bool goes_on(struct ph__disk *disk, const struct ph__request *own, uint32
 {
 	if (!disk->queue)
 		return false;
-	if (own->phase != PH__REQUEST_DONE)
+	if (own && own->phase != PH__REQUEST_DONE)
 		return true;
 	return !somebody_blocks(disk) && (batches < LEADER_BATCHES || !find_heir(disk));
 }
@@ -363,7 +389,7 @@ static void next_gate(struct ph__disk *disk, bool first)
 	ph__unlock(disk->sync, disk->lock);
 }
 
-/* Makes batches while there is something to do. Whoever calls has set leading. */
+/* Makes batches while there is something to do. Whoever calls has set leading; own may be NULL. */
 static void lead(struct ph__disk *disk, const struct ph__request *own)
 {
 	ph_wake wake = NULL;
@@ -412,7 +438,7 @@ enum ph_status ph__commit(struct ph__disk *disk, struct ph__request *request, ph
 	if (request->phase == PH__REQUEST_IDLE)
 		enqueue(disk, request);
 	while (request->phase != PH__REQUEST_DONE) {
-		if (!disk->leading) {
+		if (!disk->leading && !(disk->deferred && wake)) {
 			disk->leading = true;
 			/* It will see for itself, so nobody is to wake it. */
 			request->wake = NULL;
@@ -432,6 +458,28 @@ enum ph_status ph__commit(struct ph__disk *disk, struct ph__request *request, ph
 	enum ph_status status = request->result;
 	ph__unlock(disk->sync, disk->lock);
 	return status;
+}
+
+bool ph_store_disk_commit(struct ph_store *store)
+{
+	struct ph__disk *disk = ph__disk_of(store);
+	ph__lock(disk->sync, disk->lock);
+	bool any = disk->queue && !disk->leading;
+	if (any)
+		disk->leading = true;
+	ph__unlock(disk->sync, disk->lock);
+	if (any)
+		lead(disk, NULL);
+	return any;
+}
+
+bool ph_store_disk_waits(struct ph_store *store)
+{
+	struct ph__disk *disk = ph__disk_of(store);
+	ph__lock(disk->sync, disk->lock);
+	bool waits = disk->queue != NULL;
+	ph__unlock(disk->sync, disk->lock);
+	return waits;
 }
 
 static bool unqueue(struct ph__disk *disk, struct ph__request *request)

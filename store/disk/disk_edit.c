@@ -200,7 +200,7 @@ static enum ph_status merge_leaf(struct work *work, const struct touched *leaf)
 			continue;
 		}
 		if (cmp == 0) {
-			status = value_goes(work, &cell);
+			status = next->settled ? PH_OK : value_goes(work, &cell);
 			slot++;
 		}
 		if (status == PH_OK)
@@ -516,12 +516,22 @@ static void release(struct work *work)
 	ph__extents_release(work->alloc, &work->nodes);
 }
 
-enum ph_status ph__tree_apply(struct ph__batch *batch, struct ph__tree *tree,
-                              const struct ph__edit *edits, uint32_t count,
-                              struct ph__extents *frees)
+/* What the caller gives up goes with what the nodes do. */
+static enum ph_status add_gone(struct work *work, const struct ph__gone *gone)
 {
-	if (count == 0)
-		return PH_OK;
+	enum ph_status status = PH_OK;
+	for (uint32_t i = 0; i < gone->blobs.count && status == PH_OK; i++)
+		status = ph__extents_add(work->alloc, &work->blobs, gone->blobs.list[i]);
+	struct ph__extent block = {gone->buffer.block, 1, gone->buffer.epoch};
+	if (block.start != 0 && status == PH_OK)
+		status = ph__extents_add(work->alloc, &work->nodes, block);
+	return status;
+}
+
+enum ph_status ph__nodes_apply(struct ph__batch *batch, struct ph__tree *tree,
+                               const struct ph__edit *edits, uint32_t count,
+                               const struct ph__gone *gone, struct ph__extents *frees)
+{
 	const struct ph_alloc *alloc = batch->disk->alloc;
 	struct work *work = ph_mem_zalloc(alloc, 1, sizeof(*work));
 	if (!work)
@@ -533,6 +543,8 @@ enum ph_status ph__tree_apply(struct ph__batch *batch, struct ph__tree *tree,
 	work->tree = tree;
 	work->edits = edits;
 	enum ph_status status = run(work, count, &out);
+	if (status == PH_OK)
+		status = add_gone(work, gone);
 	if (status == PH_OK)
 		status = ph__extents_reserve(alloc, frees,
 		                             blocks_of(&work->nodes) + work->blobs.count);

@@ -264,18 +264,6 @@ static enum ph_status pack_edit(struct ph__apply *apply, const struct ph__pack *
 	return status;
 }
 
-static enum ph_status section_extents(struct ph__apply *apply, const struct ph__section *section,
-                                      struct ph__extents *to)
-{
-	enum ph_status status = PH_OK;
-	for (uint32_t i = 0; i < section->piece_count && status == PH_OK; i++) {
-		struct ph__extent extent = {section->pieces[i].start, section->pieces[i].count,
-		                            section->epoch};
-		status = ph__extents_add(apply->disk->alloc, to, extent);
-	}
-	return status;
-}
-
 /* Puts the sections that the transaction attaches to a pack in place; pack is replaced. */
 static enum ph_status attach_all(struct ph__apply *apply, struct ph__pack **pack, bool *changed)
 {
@@ -288,9 +276,11 @@ static enum ph_status attach_all(struct ph__apply *apply, struct ph__pack **pack
 			continue;
 		const struct ph__section *gone = old->sections[sink->section->type];
 		if (gone)
-			status = section_extents(apply, gone, &apply->frees);
+			status = ph__pack_own_extents(apply->disk, old, gone, &apply->frees);
+		/* It shares no block with others: see ph__sink_end. */
 		if (status == PH_OK)
-			status = section_extents(apply, sink->section, &apply->allocs);
+			status = ph__pack_own_extents(apply->disk, old, sink->section,
+			                              &apply->allocs);
 		if (status == PH_OK)
 			status = ph__pack_with(&with, apply->disk, old, sink->section);
 		if (status == PH_OK) {

@@ -19,14 +19,18 @@
 
 #include "../txn_meta_int.h"
 #include "../txn_refs_int.h"
+#include "disk_bits_int.h"
+#include "disk_lock_int.h"
 
 #include <packhorse/hash.h>
 #include <packhorse/store_disk.h>
 #include <stdatomic.h>
 
-#define PH__FORMAT_VERSION 0u
+#define PH__FORMAT_VERSION 1u
 #define PH__BLOCK 4096u
 #define PH__RING_BLOCKS 32u
+/* Blocks of a store: 64 TiB. The map's length in bytes has 32 bits. */
+#define PH__BLOCKS_MAX ((uint64_t)1 << 34)
 /* Bytes of a section under one checksum: small enough that a random read of an object is cheap. */
 #define PH__CHUNK 16384u
 #define PH__CHUNK_BLOCKS (PH__CHUNK / PH__BLOCK)
@@ -48,6 +52,10 @@
 #define PH__BLOB_MAX (64u << 20)
 /* Extents of the area that the map of free blocks is in. */
 #define PH__MAP_EXTENTS 32u
+/* Changes of the map that a superblock carries; more go to a block of the map's log. */
+#define PH__TAIL_ENTRIES 96u
+/* Bytes of edits of the catalogue that a superblock carries. */
+#define PH__HELD_ROOM 2392u
 /* Records kept in a repository's log of pushes; the oldest go first. */
 #define PH__LOG_KEPT 65536u
 /* Repositories that nobody looks at and that stay in memory all the same. */
@@ -57,55 +65,7 @@ struct ph__disk;
 struct ph__batch;
 struct ph__repo;
 struct ph__dtxn;
-
-/* ---- integers: big endian, as in the index of a pack ---- */
-
-static inline void ph__put16(uint8_t *to, uint32_t value)
-{
-	to[0] = (uint8_t)(value >> 8);
-	to[1] = (uint8_t)value;
-}
-
-static inline void ph__put32(uint8_t *to, uint32_t value)
-{
-	ph__put16(to, value >> 16);
-	ph__put16(to + 2, value & 0xffff);
-}
-
-static inline void ph__put64(uint8_t *to, uint64_t value)
-{
-	ph__put32(to, (uint32_t)(value >> 32));
-	ph__put32(to + 4, (uint32_t)value);
-}
-
-static inline uint32_t ph__get16(const uint8_t *from)
-{
-	return (uint32_t)from[0] << 8 | from[1];
-}
-
-static inline uint32_t ph__get32(const uint8_t *from)
-{
-	return ph__get16(from) << 16 | ph__get16(from + 2);
-}
-
-static inline uint64_t ph__get64(const uint8_t *from)
-{
-	return (uint64_t)ph__get32(from) << 32 | ph__get32(from + 4);
-}
-
-/* ---- locks that may be absent ---- */
-
-static inline void ph__lock(const struct ph_sync *sync, void *mutex)
-{
-	if (sync)
-		sync->mutex_lock(sync->user, mutex);
-}
-
-static inline void ph__unlock(const struct ph_sync *sync, void *mutex)
-{
-	if (sync)
-		sync->mutex_unlock(sync->user, mutex);
-}
+struct ph__pin;
 
 /* ---- extents ---- */
 
@@ -144,13 +104,17 @@ void ph__io_release(struct ph__io *io);
 enum ph_status ph__io_read(struct ph__io *io, uint64_t block, uint32_t count, void *buf);
 enum ph_status ph__io_write(struct ph__io *io, uint64_t block, uint32_t count, const void *buf);
 enum ph_status ph__io_flush(struct ph__io *io);
+/* Space behind a range, and none: see device.h. Neither can end writing. */
+enum ph_status ph__io_provide(struct ph__io *io, uint64_t block, uint32_t count);
+enum ph_status ph__io_discard(struct ph__io *io, uint64_t block, uint32_t count);
 /* At least more blocks than now. PH_ERR_FULL. */
 enum ph_status ph__io_grow(struct ph__io *io, uint64_t more);
 
 /* ---- disk_map.c: which blocks are free ---- */
 
-/* What is left for others when this one allocates: data stops first, then trees. */
-enum ph__class { PH__CLASS_DATA, PH__CLASS_TREE, PH__CLASS_ROOT };
+/* What is left for others when this one allocates: data stops first, then that of maintenance, then
+ * trees. */
+enum ph__class { PH__CLASS_DATA, PH__CLASS_UPKEEP, PH__CLASS_TREE, PH__CLASS_ROOT };
 
 struct ph__map {
 	const struct ph_alloc *alloc;
@@ -165,7 +129,35 @@ struct ph__map {
 	uint64_t *busy;       /* not to be allocated: in use, held by a snapshot or a transaction */
 	uint64_t *used;       /* named by the newest durable epoch; the leader's alone */
 	uint16_t *group_free; /* of PH__GROUP blocks each, by busy */
+	/* By PH__UNIT blocks, see disk_trim.c: there may be no space behind them; what is free of
+	 * them need not be given back. */
+	uint64_t *hollow, *trimmed;
+	uint64_t hollow_free; /* free blocks of hollow units */
+	bool provides;        /* the device has units that are hollow */
+	bool unknown;         /* those that come now may be */
+	bool untrimmed;       /* something was freed since trimming found nothing */
 };
+
+/* Blocks that are given back and provided together: 1 MiB. */
+#define PH__UNIT 256u
+
+/* ---- disk_trim.c: space behind blocks ---- */
+
+/* The device's blocks that are free now may be hollow or not; those that all are in use are not. */
+void ph__map_known(struct ph__map *map);
+/* Provides space behind blocks that are taken. PH_ERR_FULL. */
+enum ph_status ph__map_back(struct ph__map *map, struct ph__extent extent);
+/* Provides so many free blocks with space, if there are so many. PH_ERR_FULL. */
+enum ph_status ph__map_back_free(struct ph__map *map, uint64_t blocks);
+/* ph_store_trim. */
+enum ph_status ph__disk_trim(struct ph_store *store, uint64_t bytes_max);
+
+/* ---- disk_map.c, on ---- */
+
+/* Blocks to be left when data is allocated. With the map's lock. */
+uint64_t ph__map_reserve(const struct ph__map *map);
+/* Marks blocks as to be allocated or not. With the map's lock. */
+void ph__map_set_busy(struct ph__map *map, uint64_t start, uint64_t count, bool busy);
 
 /* Blocks under one summary, and under one entry of the map on the device. */
 #define PH__GROUP 8192u
@@ -210,14 +202,30 @@ struct ph__ptr {
 	uint32_t crc;
 };
 
-/* height 0: empty. owner: the repository's id, 0 for the catalogue. */
+/*
+ * height 0: no nodes. owner: the repository's id, 0 for the catalogue. A tree may have a buffer,
+ * see disk_buffer.c: in a block of its own, or where held points, which is borrowed memory of
+ * PH__BLOCK bytes in the form of a leaf, with no cells when there is nothing.
+ */
 struct ph__tree {
 	struct ph__ptr root;
+	struct ph__ptr buffer;
+	uint8_t *held;
 	uint64_t owner;
 	uint8_t height;
 };
 
-/* Where the map of free blocks is: a base, then a log of changes, in one area. */
+/* A change of the map. */
+struct ph__map_entry {
+	uint64_t start;
+	uint32_t count;
+	bool free; /* else taken */
+};
+
+/*
+ * Where the map of free blocks is: a base, then a log of changes, in one area, and the newest
+ * changes here.
+ */
 struct ph__map_root {
 	struct ph__extent extents[PH__MAP_EXTENTS];
 	uint32_t extent_count;
@@ -227,6 +235,8 @@ struct ph__map_root {
 	uint32_t log_blocks; /* behind them */
 	uint32_t log_used;
 	uint32_t log_crc;
+	uint32_t tail_count;
+	struct ph__map_entry tail[PH__TAIL_ENTRIES];
 };
 
 struct ph__super {
@@ -237,14 +247,29 @@ struct ph__super {
 	uint64_t generation;
 	uint64_t next_repo;
 	uint64_t repos;
-	bool unflushed; /* written to a device that cannot flush */
-	struct ph__tree catalogue;
+	bool unflushed;            /* written to a device that cannot flush */
+	struct ph__tree catalogue; /* without its buffer: see ph__super_tree */
 	struct ph__map_root map;
+	uint8_t buffer[PH__BLOCK]; /* of the catalogue, as a leaf */
 };
 
+/* The catalogue, with its buffer, for as long as the superblock stays where it is. */
+struct ph__tree ph__super_tree(const struct ph__super *super);
 void ph__super_encode(const struct ph__super *super, uint8_t *block);
-/* PH_END for a slot that holds none, PH_ERR_CORRUPT, PH_ERR_UNSUPPORTED. */
-enum ph_status ph__super_decode(struct ph__super *super, const uint8_t *block);
+#define PH__MAP_ENTRY_BYTES 12u
+void ph__map_entry_put(uint8_t *to, const struct ph__map_entry *entry);
+/* false when it is not within the blocks of the store. */
+bool ph__map_entry_get(struct ph__map_entry *entry, const uint8_t *from, uint64_t blocks);
+/* PH_END for a slot that holds none, PH_ERR_CORRUPT, PH_ERR_UNSUPPORTED; *why says what is. */
+enum ph_status ph__super_decode(struct ph__super *super, const uint8_t *block, const char **why);
+/* ---- disk_super_mend.c ---- */
+
+/* Where the second CRC of a superblock is. */
+#define PH__SUPER_CHECK_AT 154u
+uint32_t ph__super_check(const uint8_t *block);
+/* Puts one wrong bit right; false when it is not one, or none. */
+bool ph__super_mend(uint8_t *block);
+
 /*
  * Reads the ring: the valid ones, newest first, at most PH__RING_BLOCKS. PH_ERR_INVALID when the
  * device holds no store, PH_ERR_CORRUPT when it did.
@@ -268,6 +293,9 @@ struct ph__freed_list {
 
 /* PH_ERR_CORRUPT, PH_ERR_IO, PH_ERR_NOMEM. */
 enum ph_status ph__space_load(struct ph__disk *disk, const struct ph__super *super);
+/* Reads blocks [first, first + count) of the map's area. */
+enum ph_status ph__space_read(struct ph__disk *disk, const struct ph__map_root *map, uint32_t first,
+                              uint32_t count, uint8_t *to);
 /* Adds the batch's changes to the map of its superblock. */
 enum ph_status ph__space_prepare(struct ph__batch *batch);
 /* The batch is durable: so are its changes. */
@@ -352,6 +380,14 @@ struct ph__cell {
 	struct ph__ptr ptr;
 };
 
+/*
+ * An empty node; a cell behind the others, false when it has no room; and seal makes it a node that
+ * has its place.
+ */
+void ph__node_start(uint8_t *node, uint8_t level);
+bool ph__node_append(uint8_t *node, const struct ph__cell *cell);
+void ph__node_seal(uint8_t *node, uint64_t block, uint64_t epoch, uint64_t owner);
+/* All three. */
 void ph__node_make(uint8_t *node, uint64_t block, uint64_t epoch, uint64_t owner, uint8_t level,
                    const struct ph__cell *cells, uint32_t count);
 size_t ph__cell_size(uint8_t level, const struct ph__cell *cell);
@@ -371,12 +407,27 @@ void ph__ptr_put(uint8_t *to, const struct ph__ptr *ptr);
 struct ph__ptr ph__ptr_get(const uint8_t *from);
 #define PH__PTR_BYTES 20u
 
+/* ---- disk_buffer.c: edits that are not yet in a tree's nodes ---- */
+
+/* The value of a key that is removed; in buffers only. */
+#define PH__VALUE_REMOVED 2u
+bool ph__cell_removes(const struct ph__cell *cell);
+bool ph__tree_buffered(const struct ph__tree *tree);
+/* Copies the buffer of a tree that has one into 4 KiB. */
+enum ph_status ph__buffer_load(struct ph__disk *disk, const struct ph__batch *batch,
+                               const struct ph__tree *tree, uint8_t *node);
+/* No cells at all. */
+void ph__buffer_clear(uint8_t *node);
+
 /* ---- disk_tree.c: reading trees ---- */
 
 /* Reads a node into 4 KiB: of the batch if it is there, else through the cache. */
 enum ph_status ph__tree_node(struct ph__disk *disk, const struct ph__batch *batch,
                              const struct ph__tree *tree, const struct ph__ptr *ptr, uint8_t level,
                              uint8_t *node);
+/* The same, from the device, past the cache. */
+enum ph_status ph__tree_node_direct(struct ph__disk *disk, const struct ph__tree *tree,
+                                    const struct ph__ptr *ptr, uint8_t level, uint8_t *node);
 /* value has PH__VALUE_MAX bytes. PH_ERR_NOT_FOUND. */
 enum ph_status ph__tree_get(struct ph__disk *disk, const struct ph__batch *batch,
                             const struct ph__tree *tree, const void *key, uint32_t key_len,
@@ -387,12 +438,20 @@ struct ph__tree_level {
 	uint8_t node[PH__BLOCK];
 };
 
+/* value has PH__VALUE_MAX bytes. In the nodes alone, without the buffer. PH_ERR_NOT_FOUND. */
+enum ph_status ph__nodes_get(struct ph__disk *disk, const struct ph__batch *batch,
+                             const struct ph__tree *tree, const void *key, uint32_t key_len,
+                             uint8_t *value, uint32_t *value_len);
+
 /* Walks cells in order. */
 struct ph__cursor {
 	struct ph__disk *disk;
 	const struct ph__batch *batch;
 	struct ph__tree tree;
 	struct ph__tree_level *levels; /* [0] is the leaf */
+	struct ph__tree_level *buffer; /* NULL when there is none; count 0 until it is read */
+	struct ph__cell cell;          /* the next one of the nodes */
+	bool waits;                    /* there is one */
 };
 
 enum ph_status ph__cursor_init(struct ph__cursor *cursor, struct ph__disk *disk,
@@ -407,8 +466,6 @@ enum ph_status ph__cursor_next(struct ph__cursor *cursor, struct ph__cell *out);
 struct ph__walk {
 	struct ph__disk *disk;
 	const struct ph__batch *batch;
-	bool direct;        /* past the cache */
-	uint64_t min_epoch; /* subtrees written before are left out */
 	void *user;
 	enum ph_status (*node)(void *user, const struct ph__ptr *ptr);
 	enum ph_status (*cell)(void *user, const struct ph__cell *cell);
@@ -425,7 +482,19 @@ struct ph__edit {
 	const uint8_t *value; /* NULL removes */
 	uint32_t key_len;
 	uint32_t value_len;
+	bool settled; /* the value in the nodes is not in use any more; see disk_buffer.c */
 };
+
+/* What else goes with a change of the nodes: blobs, and the block of a buffer if it is not 0. */
+struct ph__gone {
+	struct ph__extents blobs;
+	struct ph__ptr buffer;
+};
+
+/* The same as ph__tree_apply, on the nodes alone. */
+enum ph_status ph__nodes_apply(struct ph__batch *batch, struct ph__tree *tree,
+                               const struct ph__edit *edits, uint32_t count,
+                               const struct ph__gone *gone, struct ph__extents *frees);
 
 /*
  * Applies edits, sorted by key and each key once. Nodes and blobs that go are added to frees. On
@@ -458,8 +527,7 @@ struct ph__record {
 	struct ph__tree tree;
 };
 
-#define PH__RECORD_BYTES 112u
-#define PH__RECORD_BYTES_MIN 96u /* before logs were chained */
+#define PH__RECORD_BYTES 132u
 void ph__record_encode(const struct ph__record *record, uint8_t *to);
 enum ph_status ph__record_decode(struct ph__record *record, const uint8_t *value, uint32_t len);
 
@@ -510,14 +578,17 @@ struct ph__section {
 	uint64_t number; /* in memory: names its bytes in the cache */
 	uint64_t epoch;
 	uint32_t type;
-	bool paged; /* crcs are those of pages of checksums, behind the data */
+	uint32_t skip; /* bytes of its first block that belong to a section before it */
+	bool paged;    /* crcs are those of pages of checksums, behind the data */
+	bool joined;   /* its last block is written by the section behind it */
+	bool upkeep;   /* it is written by maintenance */
 	struct ph__piece *pieces;
 	uint32_t piece_count, piece_room;
 	uint32_t *crcs;
 	uint32_t crc_count, crc_room;
 	uint64_t blocks; /* in pieces */
-	/* Bytes from tail_at on are in memory until the commit writes them; NULL when there are
-	 * none. */
+	/* Bytes from tail_at on are in memory until the commit writes them, behind those that are
+	 * skipped; NULL when there are none. */
 	uint8_t *tail;
 	uint64_t tail_at;
 };
@@ -530,11 +601,16 @@ enum ph_status ph__section_read(struct ph__section *section, uint64_t offset, vo
                                 size_t len);
 enum ph_status ph__section_write(struct ph__section *section, uint64_t block, uint32_t count,
                                  const void *buf);
-/* Gives its blocks back: it was never committed. */
+/* Gives its blocks back: it was never committed. A block that it shares is the other's. */
 void ph__section_free_blocks(struct ph__section *section);
-/* Reads all and checks all, past the cache. */
-enum ph_status ph__section_check(struct ph__section *section);
-/* Blocks of data; checksum pages come behind. */
+/* Blocks of the section, data or pages, past the cache and unchecked. */
+enum ph_status ph__section_raw(struct ph__section *section, uint64_t block, uint32_t count,
+                               void *buf);
+/* Read and check a page of checksums, or a chunk, past the cache, into PH__CHECK_BYTES. */
+#define PH__CHECK_BYTES (PH__CHUNK + PH__BLOCK)
+enum ph_status ph__section_check_page(struct ph__section *section, uint32_t page, uint8_t *buf);
+enum ph_status ph__section_check_chunk(struct ph__section *section, uint64_t chunk, uint8_t *buf);
+/* Blocks of data, with what it skips; checksum pages come behind. */
 uint64_t ph__section_data_blocks(const struct ph__section *section);
 
 /* ---- disk_pack.c: packs in memory and their records ---- */
@@ -560,8 +636,17 @@ enum ph_status ph__pack_encode(struct ph__disk *disk, const struct ph__pack *pac
 /* Without reading its index. */
 enum ph_status ph__pack_decode(struct ph__pack **out, struct ph__disk *disk, uint64_t id,
                                const uint8_t *data, uint32_t len);
+/* The highest section below a type, or NULL. */
+struct ph__section *ph__pack_before(const struct ph__pack *pack, uint32_t type);
+/* Extent i of a section without the block that one before it has too; count may become 0. */
+struct ph__extent ph__pack_extent(const struct ph__pack *pack, const struct ph__section *section,
+                                  uint32_t i);
+/* All blocks of a pack, each once. */
 enum ph_status ph__pack_extents(struct ph__disk *disk, const struct ph__pack *pack,
                                 struct ph__extents *out);
+/* The blocks of a section that no other one of the pack has. */
+enum ph_status ph__pack_own_extents(struct ph__disk *disk, const struct ph__pack *pack,
+                                    const struct ph__section *section, struct ph__extents *out);
 
 /* ---- disk_sink.c: sections being written ---- */
 
@@ -576,8 +661,11 @@ struct ph__sink {
 enum ph_status ph__sink_new(struct ph__sink **out, struct ph__disk *disk, uint32_t type);
 /* Its section stays with whoever retained it; unless keep, its blocks are given back. */
 void ph__sink_free(struct ph__sink *sink, bool keep);
-/* No more bytes: exact space, checksums in place. */
-enum ph_status ph__sink_end(struct ph__sink *sink);
+/*
+ * No more bytes: exact space, checksums in place. A small one begins in the last block of before,
+ * if that is given, is in memory and has room.
+ */
+enum ph_status ph__sink_end(struct ph__sink *sink, struct ph__section *before);
 /* Writes what ph__sink_end left in memory. */
 enum ph_status ph__section_settle(struct ph__section *section);
 
@@ -635,6 +723,7 @@ struct ph__repo {
 struct ph__catalogue {
 	struct ph__view view;
 	struct ph__tree tree;
+	uint8_t buffer[PH__BLOCK];
 };
 
 enum ph_status ph__repo_new(struct ph__repo **out, struct ph__disk *disk, const char *name);
@@ -643,6 +732,10 @@ enum ph_status ph__repo_open(struct ph__disk *disk, const char *name, struct ph_
 enum ph_status ph__state_new(struct ph__state **out, struct ph__disk *disk, struct ph__repo *repo,
                              const struct ph__record *record, struct ph__pack **packs,
                              uint32_t pack_count, struct ph__shallow *shallow);
+/* Whether somebody has it open, or had it lately. */
+bool ph__repo_is_open(struct ph__disk *disk, const char *name);
+/* With load and lock held: as retire, for one that may have been opened while it was deleted. */
+void ph__repo_retire_name(struct ph__disk *disk, const char *name);
 /* A state that nobody else has seen. */
 void ph__state_free(struct ph__disk *disk, struct ph__state *state);
 /* The place of a pack, or pack_count. */
@@ -657,6 +750,8 @@ void ph__repo_advance(struct ph__disk *disk, struct ph__repo *repo, struct ph__s
 /* The repository is gone; its states live on as long as somebody has them. */
 void ph__repo_retire(struct ph__disk *disk, struct ph__repo *repo);
 void ph__repo_free_all(struct ph__disk *disk);
+/* Of a superblock; NULL when out of memory. */
+struct ph__catalogue *ph__catalogue_new(struct ph__disk *disk, const struct ph__super *super);
 struct ph__catalogue *ph__catalogue_pin(struct ph__disk *disk);
 void ph__catalogue_unpin(struct ph__disk *disk, struct ph__catalogue *catalogue);
 struct ph__shallow *ph__shallow_retain(struct ph__shallow *shallow);
@@ -751,7 +846,7 @@ struct ph__batch_blob {
 /* A repository as the batch leaves it. */
 struct ph__work {
 	struct ph__work *next;
-	struct ph__repo *repo; /* made by the batch when created */
+	struct ph__repo *repo; /* made by the batch when created; NULL: cannot be opened */
 	struct ph__state *from, *to;
 	const char *name;
 	struct ph__record record;
@@ -830,6 +925,16 @@ enum ph_status ph__disk_choose(struct ph__disk *disk);
 enum ph_status ph__disk_verify(struct ph__disk *disk, const struct ph__super *super,
                                uint64_t min_epoch);
 
+/* ---- disk_delete.c ---- */
+
+/* The store's remove. */
+enum ph_status ph__disk_remove(struct ph_store *store, const char *name, struct ph_txn **out);
+
+/* ---- disk_scrub.c ---- */
+
+enum ph_status ph__disk_scrub(struct ph_store *store, const struct ph_scrub_options *options,
+                              struct ph_scrub **out);
+
 /* ---- store_disk.c: the store ---- */
 
 struct ph__disk {
@@ -839,6 +944,7 @@ struct ph__disk {
 	const struct ph_sync *sync;
 	const struct ph_log *log;
 	uint32_t (*crc32)(uint32_t crc, const void *data, size_t len);
+	const char **why; /* may be NULL */
 	struct ph_limits limits_copy;
 	struct ph__io io;
 	struct ph__map map;
@@ -851,12 +957,15 @@ struct ph__disk {
 	_Atomic uint64_t durable;
 	_Atomic uint64_t sections; /* numbers given */
 	bool read_only;
+	bool deferred; /* commits that may wait are led by the owner alone */
 	/* Under lock. */
 	struct ph__request *queue, *queue_last;
 	bool leading;  /* somebody makes batches, or is about to */
 	uint32_t gate; /* shut during the batch under way */
 	struct ph__views catalogues;
 	struct ph__freed_list pending; /* by epoch */
+	struct ph__pin *pins;
+	struct ph__freed_list held; /* by pins alone */
 	struct ph__repo **table;
 	uint32_t table_mask, repo_count;
 	struct ph__repo *idle_newest, *idle_oldest;

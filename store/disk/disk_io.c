@@ -8,13 +8,20 @@
 
 #include <assert.h>
 
+/* Blocks of a device; what is behind the largest store is not used. */
+static uint64_t usable(const struct ph_device *device)
+{
+	uint64_t blocks = device->bytes / PH__BLOCK;
+	return blocks < PH__BLOCKS_MAX ? blocks : PH__BLOCKS_MAX;
+}
+
 enum ph_status ph__io_init(struct ph__io *io, struct ph_device *device, const struct ph_sync *sync)
 {
 	assert(PH__BLOCK % device->block_bytes == 0);
 	io->device = device;
 	io->sync = sync;
 	io->lock = NULL;
-	atomic_init(&io->blocks, device->bytes / PH__BLOCK);
+	atomic_init(&io->blocks, usable(device));
 	atomic_init(&io->failed, false);
 	return sync ? sync->mutex_new(sync->user, &io->lock) : PH_OK;
 }
@@ -72,6 +79,30 @@ enum ph_status ph__io_flush(struct ph__io *io)
 	return status;
 }
 
+enum ph_status ph__io_provide(struct ph__io *io, uint64_t block, uint32_t count)
+{
+	const struct ph_device_ops *ops = io->device->ops;
+	if (!ops->provide)
+		return PH_OK;
+	ph__lock(io->sync, io->lock);
+	enum ph_status status =
+	        ops->provide(io->device, block * PH__BLOCK, (uint64_t)count * PH__BLOCK);
+	ph__unlock(io->sync, io->lock);
+	return status == PH_OK ? PH_OK : PH_ERR_FULL;
+}
+
+enum ph_status ph__io_discard(struct ph__io *io, uint64_t block, uint32_t count)
+{
+	const struct ph_device_ops *ops = io->device->ops;
+	if (!ops->discard || atomic_load(&io->failed))
+		return PH_ERR_UNSUPPORTED;
+	ph__lock(io->sync, io->lock);
+	enum ph_status status =
+	        ops->discard(io->device, block * PH__BLOCK, (uint64_t)count * PH__BLOCK);
+	ph__unlock(io->sync, io->lock);
+	return status;
+}
+
 /* Steps of an eighth, 4 MiB to 1 GiB, so that growing is rare and wastes little. */
 static uint64_t grow_step(uint64_t blocks, uint64_t more)
 {
@@ -91,11 +122,13 @@ enum ph_status ph__io_grow(struct ph__io *io, uint64_t more)
 	ph__lock(io->sync, io->lock);
 	uint64_t blocks = atomic_load(&io->blocks);
 	uint64_t step = grow_step(blocks, more);
-	enum ph_status status = ops->grow(io->device, (blocks + step) * PH__BLOCK);
-	if (status != PH_OK && step > more)
+	enum ph_status status = PH_ERR_FULL;
+	if (more <= PH__BLOCKS_MAX - blocks)
+		status = ops->grow(io->device, (blocks + step) * PH__BLOCK);
+	if (status != PH_OK && step > more && more <= PH__BLOCKS_MAX - blocks)
 		status = ops->grow(io->device, (blocks + more) * PH__BLOCK);
 	if (status == PH_OK)
-		atomic_store(&io->blocks, io->device->bytes / PH__BLOCK);
+		atomic_store(&io->blocks, usable(io->device));
 	ph__unlock(io->sync, io->lock);
 	return status == PH_OK ? PH_OK : PH_ERR_FULL;
 }

@@ -3,7 +3,8 @@
  * Which blocks are free: two bitmaps. busy says what may not be allocated now, because an epoch,
  * a snapshot, a transaction or a pending commit has it. used says what the newest durable epoch
  * names; it is what the device learns, so that a crash frees everything else. A count of free
- * blocks per group lets a search skip what is full. 100 GB cost 6.4 MB.
+ * blocks per group lets a search skip what is full. A TiB costs 64 MiB, and half of that once more
+ * while the map is read or moves.
  */
 #include "disk_int.h"
 
@@ -96,6 +97,8 @@ enum ph_status ph__map_init(struct ph__map *map, const struct ph_alloc *alloc, s
 	map->alloc = alloc;
 	map->io = io;
 	map->sync = sync;
+	map->provides = io->device->ops->provide != NULL;
+	map->unknown = map->provides;
 	map->low = PH__RING_BLOCKS;
 	map->next = PH__RING_BLOCKS;
 	return sync ? sync->mutex_new(sync->user, &map->lock) : PH_OK;
@@ -108,6 +111,8 @@ void ph__map_release(struct ph__map *map)
 	ph_mem_free(map->alloc, map->busy);
 	ph_mem_free(map->alloc, map->used);
 	ph_mem_free(map->alloc, map->group_free);
+	ph_mem_free(map->alloc, map->hollow);
+	ph_mem_free(map->alloc, map->trimmed);
 	memset(map, 0, sizeof(*map));
 }
 
@@ -119,6 +124,11 @@ static enum ph_status widen(const struct ph_alloc *alloc, uint64_t **bits, uint6
 		return PH_ERR_NOMEM;
 	*bits = grown;
 	return PH_OK;
+}
+
+static uint64_t unit_words(uint64_t blocks)
+{
+	return (blocks / PH__UNIT + 63) / 64;
 }
 
 static enum ph_status make_room(struct ph__map *map, uint64_t blocks)
@@ -136,8 +146,16 @@ static enum ph_status make_room(struct ph__map *map, uint64_t blocks)
 	enum ph_status status = widen(map->alloc, &map->busy, room / 64);
 	if (status == PH_OK)
 		status = widen(map->alloc, &map->used, room / 64);
+	if (status == PH_OK)
+		status = widen(map->alloc, &map->hollow, unit_words(room));
+	if (status == PH_OK)
+		status = widen(map->alloc, &map->trimmed, unit_words(room));
 	if (status != PH_OK)
 		return status;
+	for (uint64_t unit = map->room / PH__UNIT; unit < room / PH__UNIT; unit++) {
+		ph__bit_set(map->hollow, unit, map->unknown);
+		ph__bit_set(map->trimmed, unit, true);
+	}
 	/* Bits behind the end are busy, so that no search runs into them. */
 	for (uint64_t word = map->room / 64; word < room / 64; word++) {
 		map->busy[word] = UINT64_MAX;
@@ -147,14 +165,6 @@ static enum ph_status make_room(struct ph__map *map, uint64_t blocks)
 		map->group_free[group] = 0;
 	map->room = room;
 	return PH_OK;
-}
-
-static unsigned ones(uint64_t word)
-{
-	word -= word >> 1 & 0x5555555555555555u;
-	word = (word & 0x3333333333333333u) + (word >> 2 & 0x3333333333333333u);
-	word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fu;
-	return (unsigned)(word * 0x0101010101010101u >> 56);
 }
 
 /* Sets the bits of [*from, to) that are in one word, moves on, and returns how many changed. */
@@ -170,15 +180,28 @@ static unsigned set_word(uint64_t *bits, uint64_t *from, uint64_t to, bool value
 	uint64_t changed = value ? mask & ~*word : mask & *word;
 	*word ^= changed;
 	*from = end;
-	return ones(changed);
+	return ph__ones(changed);
 }
 
-static void set_busy(struct ph__map *map, uint64_t start, uint64_t count, bool busy)
+static void note_change(struct ph__map *map, uint64_t unit, unsigned changed, bool busy)
+{
+	if (ph__bit(map->hollow, unit))
+		map->hollow_free = busy ? map->hollow_free - changed : map->hollow_free + changed;
+	if (busy)
+		ph__bit_set(map->trimmed, unit, false);
+	else
+		map->untrimmed = true;
+}
+
+void ph__map_set_busy(struct ph__map *map, uint64_t start, uint64_t count, bool busy)
 {
 	uint64_t end = start + count;
 	while (start < end) {
 		uint16_t *group = &map->group_free[start / PH__GROUP];
+		uint64_t unit = start / PH__UNIT;
 		unsigned changed = set_word(map->busy, &start, end, busy);
+		if (changed > 0)
+			note_change(map, unit, changed, busy);
 		*group = (uint16_t)(busy ? *group - changed : *group + changed);
 		map->free = busy ? map->free - changed : map->free + changed;
 	}
@@ -191,9 +214,9 @@ enum ph_status ph__map_cover(struct ph__map *map, uint64_t blocks)
 		return status;
 	uint64_t from = map->blocks;
 	map->blocks = blocks;
-	set_busy(map, from, blocks - from, false);
+	ph__map_set_busy(map, from, blocks - from, false);
 	if (from < PH__RING_BLOCKS)
-		set_busy(map, from, PH__RING_BLOCKS - from, true);
+		ph__map_set_busy(map, from, PH__RING_BLOCKS - from, true);
 	if (from < map->low && from >= PH__RING_BLOCKS)
 		map->low = from;
 	return PH_OK;
@@ -204,16 +227,18 @@ uint32_t ph__map_area_blocks(uint64_t blocks, uint32_t *base_blocks, uint32_t *l
 	uint64_t groups = (blocks + PH__GROUP - 1) / PH__GROUP;
 	/* The number of blocks; for a group a byte for its kind, and its bits if it is mixed. */
 	uint64_t bytes = 8 + groups * (1 + PH__GROUP / 8);
-	uint64_t log = blocks / 256;
-	log = log < 16 ? 16 : log > 512 ? 512 : log;
 	*base_blocks = (uint32_t)((bytes + PH__BLOCK - 1) / PH__BLOCK);
+	/* Long enough that writing the base costs each commit little, and reading it little too. */
+	uint64_t log = blocks / 256, most = *base_blocks / 8 > 512 ? *base_blocks / 8 : 512;
+	log = log < 16 ? 16 : log > most ? most : log;
 	*log_blocks = (uint32_t)log;
 	return *base_blocks + *log_blocks;
 }
 
 /*
  * Blocks that a class leaves to those after it. Trees leave what a new area for the map needs, and
- * data leaves enough for the commits that delete something.
+ * data leaves enough for the commits that delete something; maintenance may use half of that, as it
+ * is about to give back more.
  */
 static uint64_t reserve_of(const struct ph__map *map, enum ph__class class)
 {
@@ -224,12 +249,21 @@ static uint64_t reserve_of(const struct ph__map *map, enum ph__class class)
 	if (class == PH__CLASS_TREE)
 		return trees;
 	uint64_t data = map->blocks / 32;
-	return trees + (data < 16 ? 16 : data > 1024 ? 1024 : data);
+	data = data < 16 ? 16 : data > 1024 ? 1024 : data;
+	return trees + (class == PH__CLASS_UPKEEP ? data / 2 : data);
 }
 
-/* Looks in [from, to) for a run of want blocks; best is the longest so far. */
+uint64_t ph__map_reserve(const struct ph__map *map)
+{
+	return reserve_of(map, PH__CLASS_DATA);
+}
+
+/*
+ * Looks in [from, to) for a run of want blocks; best is the longest so far. backed: with space
+ * behind them that need not be asked for.
+ */
 static bool find_run(const struct ph__map *map, uint64_t from, uint64_t to, uint32_t want,
-                     struct ph__extent *best)
+                     bool backed, struct ph__extent *best)
 {
 	while (from < to) {
 		if (map->group_free[from / PH__GROUP] == 0) {
@@ -244,6 +278,15 @@ static bool find_run(const struct ph__map *map, uint64_t from, uint64_t to, uint
 			continue;
 		}
 		uint64_t stop = start + want < to ? start + want : to;
+		if (backed) {
+			uint64_t unit = start / PH__UNIT;
+			if (ph__bit(map->hollow, unit)) {
+				from = (unit + 1) * PH__UNIT;
+				continue;
+			}
+			unit = next_bit(map->hollow, unit, (stop + PH__UNIT - 1) / PH__UNIT, true);
+			stop = unit * PH__UNIT < stop ? unit * PH__UNIT : stop;
+		}
 		uint64_t end = next_bit(map->busy, start, stop, true);
 		if (end - start > best->count) {
 			best->start = start;
@@ -265,7 +308,7 @@ static bool good_enough(const struct ph__map *map, uint32_t want, uint32_t got)
 }
 
 static bool take_run(struct ph__map *map, enum ph__class class, uint32_t want, bool last,
-                     struct ph__extent *out)
+                     bool backed, struct ph__extent *out)
 {
 	uint64_t reserve = reserve_of(map, class);
 	struct ph__extent best = {0, 0, 0};
@@ -274,39 +317,80 @@ static bool take_run(struct ph__map *map, enum ph__class class, uint32_t want, b
 	if (want > map->free - reserve)
 		want = (uint32_t)(map->free - reserve);
 	/* Trees go low and stay together; data goes on where it was, so that it is in a row. */
-	uint64_t from = class == PH__CLASS_DATA && map->next > map->low ? map->next : map->low;
-	if (!find_run(map, from, map->blocks, want, &best) && from > map->low)
-		find_run(map, map->low, map->blocks, want, &best);
+	uint64_t from = class <= PH__CLASS_UPKEEP && map->next > map->low ? map->next : map->low;
+	if (!find_run(map, from, map->blocks, want, backed, &best) && from > map->low)
+		find_run(map, map->low, map->blocks, want, backed, &best);
 	if (best.count == 0 || (!last && !good_enough(map, want, best.count)))
 		return false;
-	set_busy(map, best.start, best.count, true);
+	ph__map_set_busy(map, best.start, best.count, true);
 	if (best.start == map->low)
 		map->low = best.start + best.count;
-	if (class == PH__CLASS_DATA)
+	if (class <= PH__CLASS_UPKEEP)
 		map->next = best.start + best.count;
 	*out = best;
 	return true;
 }
 
-enum ph_status ph__map_alloc(struct ph__map *map, enum ph__class class, uint32_t want,
-                             struct ph__extent *out)
+/* What commits need has space behind it already, as long as data leaves that. */
+static bool take(struct ph__map *map, enum ph__class class, uint32_t want, struct ph__extent *out)
 {
-	assert(want > 0);
-	ph__lock(map->sync, map->lock);
-	bool done = take_run(map, class, want, false, out);
-	uint64_t more = reserve_of(map, class) + want;
-	ph__unlock(map->sync, map->lock);
-	if (done)
-		return PH_OK;
+	if (map->provides && class != PH__CLASS_DATA &&
+	    take_run(map, class, want, false, true, out))
+		return true;
+	return take_run(map, class, want, false, false, out);
+}
+
+static enum ph_status grow_and_take(struct ph__map *map, enum ph__class class, uint32_t want,
+                                    uint64_t more, struct ph__extent *out)
+{
 	/* Growing is I/O: others may allocate meanwhile. */
 	enum ph_status status = ph__io_grow(map->io, more);
 	ph__lock(map->sync, map->lock);
 	if (status == PH_OK)
 		status = ph__map_cover(map, atomic_load(&map->io->blocks));
 	if (status != PH_ERR_NOMEM)
-		status = take_run(map, class, want, true, out) ? PH_OK : PH_ERR_FULL;
+		status = take_run(map, class, want, true, false, out) ? PH_OK : PH_ERR_FULL;
 	ph__unlock(map->sync, map->lock);
 	return status;
+}
+
+/* Space behind what was taken, or other blocks that have some. */
+static enum ph_status back(struct ph__map *map, enum ph__class class, uint32_t want,
+                           struct ph__extent *out)
+{
+	enum ph_status status = ph__map_back(map, *out);
+	if (status == PH_OK)
+		return PH_OK;
+	ph__map_free(map, *out);
+	ph__lock(map->sync, map->lock);
+	if (take_run(map, class, want, true, true, out))
+		status = PH_OK;
+	ph__unlock(map->sync, map->lock);
+	return status;
+}
+
+enum ph_status ph__map_alloc(struct ph__map *map, enum ph__class class, uint32_t want,
+                             struct ph__extent *out)
+{
+	assert(want > 0);
+	enum ph_status status = PH_OK;
+	ph__lock(map->sync, map->lock);
+	uint64_t reserve = reserve_of(map, class);
+	bool short_of =
+	        map->provides && class == PH__CLASS_DATA && map->free - map->hollow_free < reserve;
+	bool done = !short_of && take(map, class, want, out);
+	ph__unlock(map->sync, map->lock);
+	if (short_of) {
+		status = ph__map_back_free(map, reserve);
+		if (status != PH_OK)
+			return status;
+		ph__lock(map->sync, map->lock);
+		done = take(map, class, want, out);
+		ph__unlock(map->sync, map->lock);
+	}
+	if (!done)
+		status = grow_and_take(map, class, want, reserve + want, out);
+	return status == PH_OK && map->provides ? back(map, class, want, out) : status;
 }
 
 enum ph_status ph__map_alloc_list(struct ph__map *map, enum ph__class class, uint64_t want,
@@ -338,7 +422,7 @@ void ph__map_free(struct ph__map *map, struct ph__extent extent)
 	ph__lock(map->sync, map->lock);
 	assert(extent.start >= PH__RING_BLOCKS);
 	assert(extent.start + extent.count <= map->blocks);
-	set_busy(map, extent.start, extent.count, false);
+	ph__map_set_busy(map, extent.start, extent.count, false);
 	if (extent.start < map->low)
 		map->low = extent.start;
 	ph__unlock(map->sync, map->lock);
@@ -353,7 +437,7 @@ void ph__map_free_list(struct ph__map *map, const struct ph__extents *extents, u
 void ph__map_take(struct ph__map *map, struct ph__extent extent)
 {
 	ph__lock(map->sync, map->lock);
-	set_busy(map, extent.start, extent.count, true);
+	ph__map_set_busy(map, extent.start, extent.count, true);
 	ph__unlock(map->sync, map->lock);
 }
 
@@ -405,11 +489,13 @@ enum ph_status ph__map_load_word(struct ph__map *map, uint64_t word, uint64_t bi
 		return PH_OK;
 	if (at >= map->blocks || (map->blocks - at < 64 && bits >> (map->blocks - at)))
 		return PH_ERR_CORRUPT;
-	unsigned changed = ones(bits & ~map->busy[word]);
+	unsigned changed = ph__ones(bits & ~map->busy[word]);
 	map->busy[word] |= bits;
 	map->used[word] |= bits;
 	map->group_free[at / PH__GROUP] = (uint16_t)(map->group_free[at / PH__GROUP] - changed);
 	map->free -= changed;
+	if (changed > 0)
+		note_change(map, at / PH__UNIT, changed, true);
 	return PH_OK;
 }
 

@@ -44,36 +44,57 @@ size_t ph__cell_size(uint8_t level, const struct ph__cell *cell)
 	return 2 + LEAF_HEADER + cell->key_len + cell->value_len;
 }
 
-void ph__node_make(uint8_t *node, uint64_t block, uint64_t epoch, uint64_t owner, uint8_t level,
-                   const struct ph__cell *cells, uint32_t count)
+void ph__node_start(uint8_t *node, uint8_t level)
 {
 	memset(node, 0, PH__BLOCK);
 	ph__put32(node, NODE_MAGIC);
 	node[4] = level;
-	ph__put16(node + 6, count);
+}
+
+bool ph__node_append(uint8_t *node, const struct ph__cell *cell)
+{
+	uint32_t count = ph__node_count(node);
+	uint8_t level = ph__node_level(node);
+	/* What is below the first key is said by the parent. */
+	uint32_t key_len = level > 0 && count == 0 ? 0 : cell->key_len;
+	uint32_t value_len = level > 0 ? 0 : cell->value_len;
+	uint32_t header = level > 0 ? INNER_HEADER : LEAF_HEADER;
+	uint32_t end = count ? ph__get16(node + PH__NODE_HEADER + 2 * (count - 1)) : PH__BLOCK;
+	uint32_t size = header + key_len + value_len;
+	if (size > end || end - size < PH__NODE_HEADER + 2 * (count + 1))
+		return false;
+	uint8_t *to = node + end - size;
+	ph__put16(node + 6, count + 1);
+	ph__put16(node + PH__NODE_HEADER + 2 * count, end - size);
+	ph__put16(to, key_len);
+	if (key_len)
+		memcpy(to + header, cell->key, key_len);
+	if (level > 0) {
+		ph__ptr_put(to + 2, &cell->ptr);
+	} else {
+		ph__put16(to + 2, value_len);
+		memcpy(to + header + key_len, cell->value, value_len);
+	}
+	return true;
+}
+
+void ph__node_seal(uint8_t *node, uint64_t block, uint64_t epoch, uint64_t owner)
+{
 	ph__put64(node + 8, epoch);
 	ph__put64(node + 16, block);
 	ph__put64(node + 24, owner);
-	uint32_t end = PH__BLOCK;
+}
+
+void ph__node_make(uint8_t *node, uint64_t block, uint64_t epoch, uint64_t owner, uint8_t level,
+                   const struct ph__cell *cells, uint32_t count)
+{
+	ph__node_start(node, level);
 	for (uint32_t i = 0; i < count; i++) {
-		const struct ph__cell *cell = &cells[i];
-		/* What is below the first key is said by the parent. */
-		uint32_t key_len = level > 0 && i == 0 ? 0 : cell->key_len;
-		uint32_t header = level > 0 ? INNER_HEADER : LEAF_HEADER;
-		end -= header + key_len + (level > 0 ? 0 : cell->value_len);
-		assert(end >= PH__NODE_HEADER + 2 * count);
-		uint8_t *to = node + end;
-		ph__put16(node + PH__NODE_HEADER + 2 * i, end);
-		ph__put16(to, key_len);
-		if (key_len)
-			memcpy(to + header, cell->key, key_len);
-		if (level > 0) {
-			ph__ptr_put(to + 2, &cell->ptr);
-		} else {
-			ph__put16(to + 2, cell->value_len);
-			memcpy(to + header + key_len, cell->value, cell->value_len);
-		}
+		bool fits = ph__node_append(node, &cells[i]);
+		assert(fits);
+		(void)fits;
 	}
+	ph__node_seal(node, block, epoch, owner);
 }
 
 uint32_t ph__node_count(const uint8_t *node)

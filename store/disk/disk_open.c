@@ -26,7 +26,12 @@ static enum ph_status load_map(struct ph__disk *disk, const struct ph__super *su
 	ph__freed_discard(disk, &disk->pending);
 	ph__map_release(&disk->map);
 	enum ph_status status = ph__map_init(&disk->map, disk->alloc, &disk->io, disk->sync);
-	return status == PH_OK ? ph__space_load(disk, super) : status;
+	if (status == PH_OK)
+		status = ph__space_load(disk, super);
+	if (status == PH_ERR_NOMEM && disk->why)
+		*disk->why = "there is not enough memory for its map of free blocks: that needs "
+		             "96 MiB for each TiB of the store";
+	return status;
 }
 
 /* Whether the newest epochs may be missing in part. */
@@ -112,6 +117,20 @@ static enum ph_status choose_from(struct ph__disk *disk, const struct ph__super 
 	return PH_OK;
 }
 
+/*
+ * Whether the device is smaller than the store on it: somebody cut it. Its growth was flushed
+ * before the superblock that tells of it was written, so no crash explains that.
+ */
+static bool is_cut(struct ph__disk *disk, const struct ph__super *list)
+{
+	if (may_lose(disk, list) || list[0].blocks <= atomic_load(&disk->io.blocks))
+		return false;
+	if (disk->why)
+		*disk->why = "its device or file is smaller than the store on it: it was cut off; "
+		             "make it as large as it was, or restore a backup";
+	return true;
+}
+
 enum ph_status ph__disk_choose(struct ph__disk *disk)
 {
 	struct ph__super *list = ph_mem_zalloc(disk->alloc, PH__RING_BLOCKS, sizeof(*list));
@@ -119,6 +138,8 @@ enum ph_status ph__disk_choose(struct ph__disk *disk)
 	if (!list)
 		return PH_ERR_NOMEM;
 	enum ph_status status = ph__super_read(disk, list, &count);
+	if (status == PH_OK && is_cut(disk, list))
+		status = PH_ERR_CORRUPT;
 	if (status == PH_OK) {
 		disk->last_epoch = list[0].epoch;
 		status = choose_from(disk, list, count);

@@ -3,7 +3,7 @@
  * Packs in memory, shared by all generations that have them, and their records: for every section
  * where its blocks are and their checksums.
  *
- *   record   u16 sections, then for each: u8 type, u8 paged, u16 0, u32 extents, u32 checksums,
+ *   record   u16 sections, then for each: u8 type, u8 paged, u16 skip, u32 extents, u32 checksums,
  *            u64 bytes, u64 epoch, extents { u64 block, u32 count }, checksums u32
  */
 #include "disk_int.h"
@@ -81,7 +81,7 @@ static uint8_t *encode_section(const struct ph__section *section, uint8_t *to)
 {
 	to[0] = (uint8_t)section->type;
 	to[1] = section->paged;
-	ph__put16(to + 2, 0);
+	ph__put16(to + 2, section->skip);
 	ph__put32(to + 4, section->piece_count);
 	ph__put32(to + 8, section->crc_count);
 	ph__put64(to + 12, section->bytes.size);
@@ -130,6 +130,9 @@ enum ph_status ph__pack_encode(struct ph__disk *disk, const struct ph__pack *pac
 static bool shape_valid(const struct ph__section *section)
 {
 	uint64_t size = section->bytes.size;
+	if (section->skip >= PH__BLOCK || (section->skip > 0 && size == 0) ||
+	    size > UINT64_MAX - PH__BLOCK)
+		return false;
 	uint64_t chunks = size / PH__CHUNK + (size % PH__CHUNK != 0);
 	uint64_t pages = chunks / PH__CRC_PER_PAGE + (chunks % PH__CRC_PER_PAGE != 0);
 	uint64_t blocks = ph__section_data_blocks(section) + (section->paged ? pages : 0);
@@ -166,6 +169,7 @@ static enum ph_status decode_section(struct ph__pack *pack, struct ph__disk *dis
 		return status;
 	pack->sections[from[0]] = section;
 	section->paged = from[1] == 1;
+	section->skip = ph__get16(from + 2);
 	section->bytes.size = ph__get64(from + 12);
 	section->epoch = ph__get64(from + 20);
 	from += SECTION_HEADER;
@@ -209,6 +213,58 @@ enum ph_status ph__pack_decode(struct ph__pack **out, struct ph__disk *disk, uin
 	return PH_OK;
 }
 
+/* ---- blocks ---- */
+
+struct ph__section *ph__pack_before(const struct ph__pack *pack, uint32_t type)
+{
+	while (type > 0)
+		if (pack->sections[--type])
+			return pack->sections[type];
+	return NULL;
+}
+
+static uint64_t first_block(const struct ph__section *section)
+{
+	return section->piece_count > 0 ? section->pieces[0].start : 0;
+}
+
+static uint64_t last_block(const struct ph__section *section)
+{
+	const struct ph__piece *last = section->pieces + section->piece_count;
+	return section->piece_count > 0 ? last[-1].start + last[-1].count - 1 : 0;
+}
+
+/* Whether a section begins in the last block of one before it. */
+static bool shares_first(const struct ph__pack *pack, const struct ph__section *section)
+{
+	for (uint32_t i = 0; section->skip > 0 && i < section->type; i++)
+		if (pack->sections[i] && last_block(pack->sections[i]) == first_block(section))
+			return true;
+	return false;
+}
+
+/* Whether one behind it begins in its last block. */
+static bool shares_last(const struct ph__pack *pack, const struct ph__section *section)
+{
+	for (uint32_t i = section->type + 1; i <= PH_SECTION_MAX; i++)
+		if (pack->sections[i] && pack->sections[i]->skip > 0 &&
+		    first_block(pack->sections[i]) == last_block(section))
+			return true;
+	return false;
+}
+
+struct ph__extent ph__pack_extent(const struct ph__pack *pack, const struct ph__section *section,
+                                  uint32_t i)
+{
+	struct ph__extent extent = {section->pieces[i].start, section->pieces[i].count,
+	                            section->epoch};
+	if (i == 0 && shares_first(pack, section)) {
+		extent.start++;
+		extent.count--;
+	}
+	return extent;
+}
+
 enum ph_status ph__pack_extents(struct ph__disk *disk, const struct ph__pack *pack,
                                 struct ph__extents *out)
 {
@@ -216,10 +272,25 @@ enum ph_status ph__pack_extents(struct ph__disk *disk, const struct ph__pack *pa
 	for (uint32_t i = 0; i <= PH_SECTION_MAX; i++) {
 		const struct ph__section *section = pack->sections[i];
 		for (uint32_t k = 0; section && k < section->piece_count && status == PH_OK; k++) {
-			struct ph__extent extent = {section->pieces[k].start,
-			                            section->pieces[k].count, section->epoch};
-			status = ph__extents_add(disk->alloc, out, extent);
+			struct ph__extent extent = ph__pack_extent(pack, section, k);
+			if (extent.count > 0)
+				status = ph__extents_add(disk->alloc, out, extent);
 		}
+	}
+	return status;
+}
+
+enum ph_status ph__pack_own_extents(struct ph__disk *disk, const struct ph__pack *pack,
+                                    const struct ph__section *section, struct ph__extents *out)
+{
+	bool shared = shares_last(pack, section);
+	enum ph_status status = PH_OK;
+	for (uint32_t i = 0; i < section->piece_count && status == PH_OK; i++) {
+		struct ph__extent extent = ph__pack_extent(pack, section, i);
+		if (shared && i + 1 == section->piece_count && extent.count > 0)
+			extent.count--;
+		if (extent.count > 0)
+			status = ph__extents_add(disk->alloc, out, extent);
 	}
 	return status;
 }

@@ -69,12 +69,13 @@ void ph__record_encode(const struct ph__record *record, uint8_t *to)
 	ph__put64(to + 52, record->log_count);
 	ph__ptr_put(to + 60, &record->tree.root);
 	memcpy(to + 80, record->log_tip.bytes, ph_hash_bytes(PH_HASH_SHA256));
+	ph__ptr_put(to + 112, &record->tree.buffer);
 }
 
 enum ph_status ph__record_decode(struct ph__record *record, const uint8_t *value, uint32_t len)
 {
 	memset(record, 0, sizeof(*record));
-	if (len < PH__RECORD_BYTES_MIN || value[0] != PH__VALUE_INLINE ||
+	if (len != PH__RECORD_BYTES || value[0] != PH__VALUE_INLINE ||
 	    (value[1] != PH_HASH_SHA1 && value[1] != PH_HASH_SHA256) || value[2] > PH__TREE_HEIGHT)
 		return PH_ERR_CORRUPT;
 	record->algo = value[1] == PH_HASH_SHA1 ? PH_HASH_SHA1 : PH_HASH_SHA256;
@@ -87,8 +88,8 @@ enum ph_status ph__record_decode(struct ph__record *record, const uint8_t *value
 	record->log_first = ph__get64(value + 44);
 	record->log_count = ph__get64(value + 52);
 	record->tree.root = ph__ptr_get(value + 60);
-	if (len >= PH__RECORD_BYTES)
-		memcpy(record->log_tip.bytes, value + 80, ph_hash_bytes(PH_HASH_SHA256));
+	memcpy(record->log_tip.bytes, value + 80, ph_hash_bytes(PH_HASH_SHA256));
+	record->tree.buffer = ph__ptr_get(value + 112);
 	if (record->tree.owner == 0 || record->next_pack > UINT64_MAX / 2 ||
 	    record->log_count > PH__LOG_KEPT || record->log_first > UINT64_MAX - 2 * PH__LOG_KEPT ||
 	    record->packs > UINT32_MAX / 2)

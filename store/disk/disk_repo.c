@@ -46,6 +46,19 @@ bool ph__view_put(struct ph__disk *disk, struct ph__views *views, struct ph__vie
 	return true;
 }
 
+struct ph__catalogue *ph__catalogue_new(struct ph__disk *disk, const struct ph__super *super)
+{
+	struct ph__catalogue *catalogue = ph_mem_zalloc(disk->alloc, 1, sizeof(*catalogue));
+	if (!catalogue)
+		return NULL;
+	memcpy(catalogue->buffer, super->buffer, PH__BLOCK);
+	catalogue->tree = super->catalogue;
+	catalogue->tree.held = catalogue->buffer;
+	catalogue->view.refs = 1;
+	catalogue->view.epoch = super->epoch;
+	return catalogue;
+}
+
 struct ph__catalogue *ph__catalogue_pin(struct ph__disk *disk)
 {
 	ph__lock(disk->sync, disk->lock);
@@ -300,6 +313,21 @@ void ph__repo_retire(struct ph__disk *disk, struct ph__repo *repo)
 	repo->current = NULL;
 	put_state(disk, old);
 	settle(disk, repo);
+}
+
+bool ph__repo_is_open(struct ph__disk *disk, const char *name)
+{
+	ph__lock(disk->sync, disk->lock);
+	bool open = find_repo(disk, name) != NULL;
+	ph__unlock(disk->sync, disk->lock);
+	return open;
+}
+
+void ph__repo_retire_name(struct ph__disk *disk, const char *name)
+{
+	struct ph__repo *repo = find_repo(disk, name);
+	if (repo)
+		ph__repo_retire(disk, repo);
 }
 
 void ph__repo_free_all(struct ph__disk *disk)

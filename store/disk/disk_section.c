@@ -86,7 +86,12 @@ void ph__section_free_blocks(struct ph__section *section)
 {
 	for (uint32_t i = 0; i < section->piece_count; i++) {
 		struct ph__extent extent = {section->pieces[i].start, section->pieces[i].count, 0};
-		ph__map_free(&section->disk->map, extent);
+		if (i == 0 && section->skip > 0) {
+			extent.start++;
+			extent.count--;
+		}
+		if (extent.count > 0)
+			ph__map_free(&section->disk->map, extent);
 	}
 	section->piece_count = 0;
 	section->blocks = 0;
@@ -94,7 +99,8 @@ void ph__section_free_blocks(struct ph__section *section)
 
 uint64_t ph__section_data_blocks(const struct ph__section *section)
 {
-	return section->bytes.size / PH__BLOCK + (section->bytes.size % PH__BLOCK != 0);
+	uint64_t bytes = section->bytes.size + section->skip;
+	return bytes / PH__BLOCK + (bytes % PH__BLOCK != 0);
 }
 
 /* ---- blocks ---- */
@@ -137,6 +143,12 @@ static enum ph_status move_blocks(struct ph__section *section, uint64_t block, u
 	return status;
 }
 
+enum ph_status ph__section_raw(struct ph__section *section, uint64_t block, uint32_t count,
+                               void *buf)
+{
+	return move_blocks(section, block, count, buf, NULL);
+}
+
 enum ph_status ph__section_write(struct ph__section *section, uint64_t block, uint32_t count,
                                  const void *buf)
 {
@@ -144,16 +156,6 @@ enum ph_status ph__section_write(struct ph__section *section, uint64_t block, ui
 }
 
 /* ---- checksums ---- */
-
-static enum ph_status load_page(struct ph__section *section, uint32_t page,
-                                struct ph__disk_cache_entry *entry)
-{
-	uint64_t block = ph__section_data_blocks(section) + page;
-	enum ph_status status = move_blocks(section, block, 1, entry->data, NULL);
-	if (status == PH_OK && ph_crc32(0, entry->data, PH__BLOCK) != section->crcs[page])
-		status = PH_ERR_CORRUPT;
-	return status;
-}
 
 static enum ph_status crc_of(struct ph__section *section, uint64_t chunk, uint32_t *crc)
 {
@@ -173,7 +175,7 @@ static enum ph_status crc_of(struct ph__section *section, uint64_t chunk, uint32
 		        ph__disk_cache_entry_new(cache, &key, PH__BLOCK);
 		if (!entry)
 			return PH_ERR_NOMEM;
-		enum ph_status status = load_page(section, page, entry);
+		enum ph_status status = ph__section_check_page(section, page, entry->data);
 		if (status != PH_OK) {
 			ph__disk_cache_entry_free(cache, entry);
 			return status;
@@ -209,12 +211,20 @@ static uint32_t chunk_len(const struct ph__section *section, uint64_t chunk)
 	return left < PH__CHUNK ? (uint32_t)left : PH__CHUNK;
 }
 
+/* Blocks that a chunk is in: one more than it has when the section begins within a block. */
+static uint32_t chunk_blocks(const struct ph__section *section, uint64_t chunk)
+{
+	return (section->skip + chunk_len(section, chunk) + PH__BLOCK - 1) / PH__BLOCK;
+}
+
+/* Reads the blocks of a chunk; its bytes are behind those that the section skips. */
 static enum ph_status load_chunk(struct ph__section *section, uint64_t chunk, uint8_t *data)
 {
-	uint32_t len = chunk_len(section, chunk);
-	uint32_t blocks = (len + PH__BLOCK - 1) / PH__BLOCK;
-	enum ph_status status = move_blocks(section, chunk * PH__CHUNK_BLOCKS, blocks, data, NULL);
-	return status == PH_OK ? verify(section, chunk, data, len) : status;
+	enum ph_status status = move_blocks(section, chunk * PH__CHUNK_BLOCKS,
+	                                    chunk_blocks(section, chunk), data, NULL);
+	if (status != PH_OK)
+		return status;
+	return verify(section, chunk, data + section->skip, chunk_len(section, chunk));
 }
 
 /* Part of a chunk, through the cache. */
@@ -223,13 +233,12 @@ static enum ph_status read_part(struct ph__section *section, uint64_t offset, ui
 {
 	struct ph__disk_cache *cache = &section->disk->cache;
 	uint64_t chunk = offset / PH__CHUNK;
-	size_t at = (size_t)(offset % PH__CHUNK);
+	size_t at = section->skip + (size_t)(offset % PH__CHUNK);
 	struct ph__disk_cache_key key = {section->number, chunk, TAG_CHUNK};
 	if (ph__disk_cache_copy(cache, &key, at, buf, len))
 		return PH_OK;
-	uint32_t blocks = (chunk_len(section, chunk) + PH__BLOCK - 1) / PH__BLOCK;
 	struct ph__disk_cache_entry *entry =
-	        ph__disk_cache_entry_new(cache, &key, blocks * PH__BLOCK);
+	        ph__disk_cache_entry_new(cache, &key, chunk_blocks(section, chunk) * PH__BLOCK);
 	if (!entry)
 		return PH_ERR_NOMEM;
 	enum ph_status status = load_chunk(section, chunk, entry->data);
@@ -264,10 +273,11 @@ enum ph_status ph__section_read(struct ph__section *section, uint64_t offset, vo
 		size_t step = left < len ? (size_t)left : len;
 		size_t in_chunk = PH__CHUNK - (size_t)(offset % PH__CHUNK);
 		if (left == 0) {
-			memcpy(to, section->tail + (offset - section->tail_at), len);
+			memcpy(to, section->tail + section->skip + (offset - section->tail_at),
+			       len);
 			return PH_OK;
 		}
-		if (in_chunk == PH__CHUNK && step >= 2 * PH__CHUNK) {
+		if (in_chunk == PH__CHUNK && step >= 2 * PH__CHUNK && section->skip == 0) {
 			uint32_t count = step / PH__CHUNK < DIRECT_CHUNKS
 			                         ? (uint32_t)(step / PH__CHUNK)
 			                         : DIRECT_CHUNKS;
@@ -284,15 +294,16 @@ enum ph_status ph__section_read(struct ph__section *section, uint64_t offset, vo
 	return status;
 }
 
-enum ph_status ph__section_check(struct ph__section *section)
+enum ph_status ph__section_check_page(struct ph__section *section, uint32_t page, uint8_t *buf)
 {
-	uint8_t *data = ph_mem_alloc(section->disk->alloc, PH__CHUNK);
-	if (!data)
-		return PH_ERR_NOMEM;
-	enum ph_status status = PH_OK;
-	uint64_t chunks = (stored(section) + PH__CHUNK - 1) / PH__CHUNK;
-	for (uint64_t chunk = 0; chunk < chunks && status == PH_OK; chunk++)
-		status = load_chunk(section, chunk, data);
-	ph_mem_free(section->disk->alloc, data);
+	uint64_t block = ph__section_data_blocks(section) + page;
+	enum ph_status status = move_blocks(section, block, 1, buf, NULL);
+	if (status == PH_OK && ph_crc32(0, buf, PH__BLOCK) != section->crcs[page])
+		status = PH_ERR_CORRUPT;
 	return status;
+}
+
+enum ph_status ph__section_check_chunk(struct ph__section *section, uint64_t chunk, uint8_t *buf)
+{
+	return load_chunk(section, chunk, buf);
 }

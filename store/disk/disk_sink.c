@@ -2,8 +2,9 @@
 /*
  * A section being written. Appends gather in the section's tail and reach the device in pieces of
  * 64 KiB, into space that nothing durable names yet. What is left at the end stays in memory for
- * the commit to write, so that a small push costs no write of its own. Blocks are allocated in
- * steps that double, and what was too much goes back at the end.
+ * the commit to write, so that a small push costs no write of its own; the small sections of a
+ * pack share blocks. Blocks are allocated in steps that double, and what was too much goes back at
+ * the end.
  */
 #include "disk_int.h"
 
@@ -62,8 +63,9 @@ static enum ph_status have_blocks(struct ph__section *section, uint64_t blocks, 
 			want = step;
 		if (want > STEP_BLOCKS_MAX)
 			want = STEP_BLOCKS_MAX;
-		status =
-		        ph__map_alloc(&section->disk->map, PH__CLASS_DATA, (uint32_t)want, &extent);
+		status = ph__map_alloc(&section->disk->map,
+		                       section->upkeep ? PH__CLASS_UPKEEP : PH__CLASS_DATA,
+		                       (uint32_t)want, &extent);
 		if (status != PH_OK)
 			break;
 		status = ph__section_add(section, extent);
@@ -209,14 +211,26 @@ static void trim(struct ph__section *section, uint64_t blocks)
 	}
 }
 
-/* Writes the tail, padded with zeros to whole blocks, and forgets it. */
+/* Bytes of the tail, with what it skips. */
+static size_t tail_len(const struct ph__section *section)
+{
+	return section->skip + (size_t)(section->bytes.size - section->tail_at);
+}
+
+/*
+ * Writes the tail, padded with zeros to whole blocks, and forgets it. A last block that another
+ * section goes on in is left to that.
+ */
 static enum ph_status write_tail(struct ph__section *section)
 {
-	size_t len = (size_t)(section->bytes.size - section->tail_at);
-	uint32_t blocks = (uint32_t)((len + PH__BLOCK - 1) / PH__BLOCK);
+	size_t len = tail_len(section);
+	uint32_t blocks = (uint32_t)(len / PH__BLOCK);
 	enum ph_status status = PH_OK;
-	if (blocks > 0) {
+	if (len % PH__BLOCK && !section->joined) {
+		blocks++;
 		memset(section->tail + len, 0, (size_t)blocks * PH__BLOCK - len);
+	}
+	if (blocks > 0) {
 		status = ph__section_write(section, section->tail_at / PH__BLOCK, blocks,
 		                           section->tail);
 	}
@@ -269,7 +283,36 @@ static enum ph_status seal(struct ph__section *section)
 	return status == PH_OK ? write_pages(section, pages) : status;
 }
 
-enum ph_status ph__sink_end(struct ph__sink *sink)
+/*
+ * Lets a section that is all in memory begin where the one before it ends. Its tail then begins
+ * with a copy of what that has in the block, so that the block is written once.
+ */
+static enum ph_status join(struct ph__section *section, struct ph__section *before)
+{
+	if (!before || !before->tail || !section->tail || section->blocks > 0 ||
+	    section->bytes.size == 0)
+		return PH_OK;
+	size_t used = tail_len(before) % PH__BLOCK, len = tail_len(section);
+	if (used == 0)
+		return PH_OK;
+	size_t room = (used + len + PH__BLOCK - 1) / PH__BLOCK * PH__BLOCK;
+	uint8_t *tail = ph_mem_resize(section->disk->alloc, section->tail, 1, room);
+	if (!tail)
+		return PH_ERR_NOMEM;
+	section->tail = tail;
+	const struct ph__piece *last = &before->pieces[before->piece_count - 1];
+	enum ph_status status =
+	        ph__section_add(section, (struct ph__extent){last->start + last->count - 1, 1, 0});
+	if (status != PH_OK)
+		return status;
+	memmove(tail + used, tail, len);
+	memcpy(tail, before->tail + tail_len(before) - used, used);
+	section->skip = (uint32_t)used;
+	before->joined = true;
+	return PH_OK;
+}
+
+enum ph_status ph__sink_end(struct ph__sink *sink, struct ph__section *before)
 {
 	struct ph__section *section = sink->section;
 	if (sink->ended)
@@ -278,9 +321,14 @@ enum ph_status ph__sink_end(struct ph__sink *sink)
 		return sink->status;
 	enum ph_status status = add_crcs(section, section->tail, sink->len);
 	if (status == PH_OK)
+		status = join(section, before);
+	if (status == PH_OK)
 		status = seal(section);
-	if (status != PH_OK)
+	if (status != PH_OK) {
+		if (section->skip > 0)
+			before->joined = false;
 		return fail(sink, status);
+	}
 	sink->ended = true;
 	return PH_OK;
 }

@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The map of free blocks on the device: a base (the bitmap, full and empty groups in one byte) and
- * a log of what each commit took and gave up, together in one area. A commit adds a block to the
- * log; when that is full the whole moves to a new area. So the cost of a commit does not depend on
- * the size of the store, and opening reads one area.
+ * a log of what each commit took and gave up, together in one area. The newest entries are in the
+ * superblock; when they do not fit there any more they become a block of the log, and when that is
+ * full the whole moves to a new area. So the cost of a commit does not depend on the size of the
+ * store, and opening reads one area.
  *
  * And space on its way back: what a commit gave up waits until no snapshot shows it and, on a
  * device that cannot flush, until so many epochs have passed that the older ones are safe.
  */
-#include "disk_int.h"
+#include "disk_pin_int.h"
 
 #include <assert.h>
 #include <string.h>
 
 #define LOG_MAGIC 0x50484c47u
 #define LOG_HEADER 32u
-#define LOG_ENTRY 16u
-#define LOG_ENTRIES ((PH__BLOCK - LOG_HEADER) / LOG_ENTRY)
-
-enum { OP_TAKE = 1, OP_FREE = 2 };
+#define LOG_ENTRIES ((PH__BLOCK - LOG_HEADER) / PH__MAP_ENTRY_BYTES)
 
 /* ---- lists of what was given up ---- */
 
@@ -73,9 +71,18 @@ void ph__space_return(struct ph__disk *disk, struct ph__freed_list *list)
 			ph__freed_append(&disk->pending, freed);
 			continue;
 		}
-		for (uint32_t i = 0; i < freed->count; i++)
-			ph__map_free(&disk->map, freed->extents[i]);
-		ph_mem_free(disk->alloc, freed);
+		uint32_t kept = 0;
+		for (uint32_t i = 0; i < freed->count; i++) {
+			if (ph__disk_pinned(disk, freed->extents[i].birth, freed->epoch))
+				freed->extents[kept++] = freed->extents[i];
+			else
+				ph__map_free(&disk->map, freed->extents[i]);
+		}
+		freed->count = kept;
+		if (kept > 0)
+			ph__freed_append(&disk->held, freed);
+		else
+			ph_mem_free(disk->alloc, freed);
 	}
 }
 
@@ -89,7 +96,8 @@ void ph__space_inherit(struct ph__disk *disk, uint64_t shown, struct ph__freed_l
 		from->first = freed->next;
 		for (uint32_t i = 0; i < freed->count; i++) {
 			/* What may not be used again yet stays, for want of a list of its own. */
-			if (settled && freed->extents[i].birth > shown)
+			uint64_t birth = freed->extents[i].birth;
+			if (settled && birth > shown && !ph__disk_pinned(disk, birth, freed->epoch))
 				ph__map_free(&disk->map, freed->extents[i]);
 			else
 				freed->extents[kept++] = freed->extents[i];
@@ -112,9 +120,8 @@ void ph__space_settle(struct ph__disk *disk)
 
 /* ---- loading ---- */
 
-/* Reads blocks [first, first + count) of the area. */
-static enum ph_status read_area(struct ph__disk *disk, const struct ph__map_root *map,
-                                uint32_t first, uint32_t count, uint8_t *to)
+enum ph_status ph__space_read(struct ph__disk *disk, const struct ph__map_root *map, uint32_t first,
+                              uint32_t count, uint8_t *to)
 {
 	enum ph_status status = PH_OK;
 	for (uint32_t i = 0; i < map->extent_count && count > 0 && status == PH_OK; i++) {
@@ -179,13 +186,27 @@ static enum ph_status load_base(struct ph__disk *disk, const struct ph__super *s
 	uint8_t *data = ph_mem_alloc(disk->alloc, (size_t)blocks * PH__BLOCK);
 	if (!data)
 		return PH_ERR_NOMEM;
-	enum ph_status status = read_area(disk, map, 0, blocks, data);
+	enum ph_status status = ph__space_read(disk, map, 0, blocks, data);
 	if (status == PH_OK && ph_crc32(0, data, (size_t)blocks * PH__BLOCK) != map->base_crc)
 		status = PH_ERR_CORRUPT;
 	if (status == PH_OK)
 		status = parse_base(&disk->map, data, map->base_bytes, super->blocks);
 	ph_mem_free(disk->alloc, data);
 	return status;
+}
+
+/* Applies one change; what a late epoch freed is added to recent. */
+static enum ph_status load_entry(struct ph__disk *disk, const struct ph__map_entry *entry,
+                                 bool late, struct ph__extents *recent)
+{
+	struct ph__extent extent = {entry->start, entry->count, 0};
+	ph__map_used(&disk->map, extent, !entry->free);
+	if (!entry->free) {
+		ph__map_take(&disk->map, extent);
+		return PH_OK;
+	}
+	ph__map_free(&disk->map, extent);
+	return late ? ph__extents_add(disk->alloc, recent, extent) : PH_OK;
 }
 
 static enum ph_status parse_log_block(struct ph__disk *disk, const struct ph__super *super,
@@ -197,26 +218,16 @@ static enum ph_status parse_log_block(struct ph__disk *disk, const struct ph__su
 	if (ph__get32(block) != LOG_MAGIC || entries > LOG_ENTRIES || epoch > super->epoch ||
 	    ph__get64(block + 16) != number)
 		return PH_ERR_CORRUPT;
-	for (uint32_t i = 0; i < entries; i++) {
-		const uint8_t *entry = block + LOG_HEADER + (size_t)i * LOG_ENTRY;
-		uint32_t op = ph__get32(entry);
-		struct ph__extent extent = {ph__get64(entry + 8), ph__get32(entry + 4), 0};
-		if ((op != OP_TAKE && op != OP_FREE) || !ph__extent_valid(disk, extent) ||
-		    extent.start + extent.count > super->blocks)
-			return PH_ERR_CORRUPT;
-		ph__map_used(&disk->map, extent, op == OP_TAKE);
-		if (op == OP_TAKE) {
-			ph__map_take(&disk->map, extent);
-			continue;
-		}
-		ph__map_free(&disk->map, extent);
-		if (epoch + ph__disk_delay(disk) > super->epoch) {
-			enum ph_status status = ph__extents_add(disk->alloc, recent, extent);
-			if (status != PH_OK)
-				return status;
-		}
+	bool late = epoch + ph__disk_delay(disk) > super->epoch;
+	enum ph_status status = PH_OK;
+	for (size_t i = 0; i < entries && status == PH_OK; i++) {
+		const uint8_t *from = block + LOG_HEADER + i * PH__MAP_ENTRY_BYTES;
+		struct ph__map_entry entry;
+		status = ph__map_entry_get(&entry, from, super->blocks)
+		                 ? load_entry(disk, &entry, late, recent)
+		                 : PH_ERR_CORRUPT;
 	}
-	return PH_OK;
+	return status;
 }
 
 /* On a device without flush: what went lately is kept from being used for a while. */
@@ -243,7 +254,8 @@ static enum ph_status hold_recent(struct ph__disk *disk, const struct ph__extent
 	return status;
 }
 
-static enum ph_status load_log(struct ph__disk *disk, const struct ph__super *super)
+static enum ph_status load_log(struct ph__disk *disk, const struct ph__super *super,
+                               struct ph__extents *recent)
 {
 	const struct ph__map_root *map = &super->map;
 	if (map->log_used == 0)
@@ -252,25 +264,32 @@ static enum ph_status load_log(struct ph__disk *disk, const struct ph__super *su
 	uint8_t *data = ph_mem_alloc(disk->alloc, bytes);
 	if (!data)
 		return PH_ERR_NOMEM;
-	struct ph__extents recent = {NULL, 0, 0};
-	enum ph_status status = read_area(disk, map, map->base_blocks, map->log_used, data);
+	enum ph_status status = ph__space_read(disk, map, map->base_blocks, map->log_used, data);
 	if (status == PH_OK && ph_crc32(0, data, bytes) != map->log_crc)
 		status = PH_ERR_CORRUPT;
 	for (uint32_t i = 0; i < map->log_used && status == PH_OK; i++)
-		status = parse_log_block(disk, super, data + (size_t)i * PH__BLOCK, i, &recent);
-	if (status == PH_OK)
-		status = hold_recent(disk, &recent);
-	ph__extents_release(disk->alloc, &recent);
+		status = parse_log_block(disk, super, data + (size_t)i * PH__BLOCK, i, recent);
 	ph_mem_free(disk->alloc, data);
 	return status;
 }
 
 enum ph_status ph__space_load(struct ph__disk *disk, const struct ph__super *super)
 {
+	const struct ph__map_root *map = &super->map;
+	struct ph__extents recent = {NULL, 0, 0};
 	enum ph_status status = ph__map_cover(&disk->map, atomic_load(&disk->io.blocks));
 	if (status == PH_OK)
 		status = load_base(disk, super);
-	return status == PH_OK ? load_log(disk, super) : status;
+	if (status == PH_OK)
+		status = load_log(disk, super, &recent);
+	/* Nothing says how late the entries of the superblock are. */
+	bool late = ph__disk_delay(disk) > 0;
+	for (uint32_t i = 0; i < map->tail_count && status == PH_OK; i++)
+		status = load_entry(disk, &map->tail[i], late, &recent);
+	if (status == PH_OK)
+		status = hold_recent(disk, &recent);
+	ph__extents_release(disk->alloc, &recent);
+	return status;
 }
 
 /* ---- committing ---- */
@@ -311,22 +330,35 @@ static uint32_t log_blocks_for(uint64_t entries)
 }
 
 /* Fills blocks of the log with entries; *at is how many there are already. */
+static void put_entry(struct ph__batch *batch, uint8_t *log, uint32_t first, uint32_t *at,
+                      const struct ph__map_entry *entry)
+{
+	uint32_t number = *at / LOG_ENTRIES, slot = *at % LOG_ENTRIES;
+	uint8_t *block = log + (size_t)number * PH__BLOCK;
+	ph__put32(block, LOG_MAGIC);
+	ph__put32(block + 4, slot + 1);
+	ph__put64(block + 8, batch->epoch);
+	ph__put64(block + 16, first + number);
+	ph__map_entry_put(block + LOG_HEADER + (size_t)slot * PH__MAP_ENTRY_BYTES, entry);
+	(*at)++;
+}
+
 static void put_entries(struct ph__batch *batch, uint8_t *log, uint32_t first, uint32_t *at,
-                        uint32_t op, const struct ph__extents *extents)
+                        bool frees, const struct ph__extents *extents)
 {
 	for (uint32_t i = 0; i < extents->count; i++) {
-		uint32_t number = *at / LOG_ENTRIES, slot = *at % LOG_ENTRIES;
-		uint8_t *block = log + (size_t)number * PH__BLOCK;
-		uint8_t *entry = block + LOG_HEADER + (size_t)slot * LOG_ENTRY;
-		ph__put32(block, LOG_MAGIC);
-		ph__put32(block + 4, slot + 1);
-		ph__put64(block + 8, batch->epoch);
-		ph__put64(block + 16, first + number);
-		ph__put32(entry, op);
-		ph__put32(entry + 4, extents->list[i].count);
-		ph__put64(entry + 8, extents->list[i].start);
-		(*at)++;
+		const struct ph__map_entry entry = {extents->list[i].start, extents->list[i].count,
+		                                    frees};
+		put_entry(batch, log, first, at, &entry);
 	}
+}
+
+/* Adds the batch's entries to those in the superblock. */
+static void extend_tail(struct ph__map_root *map, bool frees, const struct ph__extents *extents)
+{
+	for (uint32_t i = 0; i < extents->count; i++)
+		map->tail[map->tail_count++] = (struct ph__map_entry){
+		        extents->list[i].start, extents->list[i].count, frees};
 }
 
 static enum ph_status extend_log(struct ph__batch *batch, uint32_t blocks)
@@ -336,8 +368,11 @@ static enum ph_status extend_log(struct ph__batch *batch, uint32_t blocks)
 	batch->map_data = ph_mem_zalloc(batch->disk->alloc, blocks ? blocks : 1, PH__BLOCK);
 	if (!batch->map_data)
 		return PH_ERR_NOMEM;
-	put_entries(batch, batch->map_data, map->log_used, &at, OP_TAKE, &batch->allocs);
-	put_entries(batch, batch->map_data, map->log_used, &at, OP_FREE, &batch->frees);
+	for (uint32_t i = 0; i < map->tail_count; i++)
+		put_entry(batch, batch->map_data, map->log_used, &at, &map->tail[i]);
+	map->tail_count = 0;
+	put_entries(batch, batch->map_data, map->log_used, &at, false, &batch->allocs);
+	put_entries(batch, batch->map_data, map->log_used, &at, true, &batch->frees);
 	batch->map_first = map->base_blocks + map->log_used;
 	batch->map_blocks = blocks;
 	map->log_crc = ph_crc32(map->log_crc, batch->map_data, (size_t)blocks * PH__BLOCK);
@@ -407,7 +442,7 @@ static enum ph_status write_base(struct ph__batch *batch, uint64_t blocks,
 	assert(map->base_bytes <= base_room);
 	size_t base = ((size_t)map->base_bytes + PH__BLOCK - 1) / PH__BLOCK * PH__BLOCK;
 	map->base_crc = ph_crc32(0, batch->map_data, base);
-	put_entries(batch, batch->map_data + base_room, 0, &at, OP_FREE, held);
+	put_entries(batch, batch->map_data + base_room, 0, &at, true, held);
 	map->log_crc = ph_crc32(0, batch->map_data + base_room, (size_t)log * PH__BLOCK);
 	map->log_used = log;
 	batch->map_first = 0;
@@ -434,8 +469,12 @@ static enum ph_status move_map(struct ph__batch *batch)
 	struct ph__extents held = {NULL, 0, 0};
 	uint64_t blocks = 0;
 	enum ph_status status = PH_OK;
-	for (uint32_t i = 0; i < old->extent_count && status == PH_OK; i++)
-		status = ph__extents_add(alloc, &batch->map_frees, old->extents[i]);
+	for (uint32_t i = 0; i < old->extent_count && status == PH_OK; i++) {
+		/* No view and no pin shows it: as if it were as young as can be. */
+		struct ph__extent extent = {old->extents[i].start, old->extents[i].count,
+		                            UINT64_MAX};
+		status = ph__extents_add(alloc, &batch->map_frees, extent);
+	}
 	if (status == PH_OK)
 		status = add_all(batch, &batch->frees, &batch->map_frees);
 	if (status == PH_OK)
@@ -452,16 +491,20 @@ static enum ph_status move_map(struct ph__batch *batch)
 
 enum ph_status ph__space_prepare(struct ph__batch *batch)
 {
-	const struct ph__map_root *map = &batch->super.map;
+	struct ph__map_root *map = &batch->super.map;
 	enum ph_status status = gather(batch);
 	if (status != PH_OK)
 		return status;
-	uint64_t entries = (uint64_t)batch->allocs.count + batch->frees.count;
+	uint64_t entries = (uint64_t)batch->allocs.count + batch->frees.count + map->tail_count;
 	uint32_t blocks = log_blocks_for(entries);
-	if (map->extent_count > 0 && blocks <= map->log_blocks - map->log_used)
+	if (map->extent_count > 0 && entries <= PH__TAIL_ENTRIES) {
+		extend_tail(map, false, &batch->allocs);
+		extend_tail(map, true, &batch->frees);
+	} else if (map->extent_count > 0 && blocks <= map->log_blocks - map->log_used) {
 		status = extend_log(batch, blocks);
-	else
+	} else {
 		status = move_map(batch);
+	}
 	batch->super.blocks = ph__map_blocks(&batch->disk->map);
 	return status;
 }

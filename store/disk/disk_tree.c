@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading trees: one key, cells in order, or everything. Every step down checks the checksum that
+ * Reading trees: one key, cells in order, or everything; what is in a tree's buffer stands before
+ * what is in its nodes. Every step down checks the checksum that
  * the pointer carries, and that the node is the one meant and one level lower, so damaged or
  * hostile images end in an error and never in a cycle. Depth is bounded by the root's height.
  */
@@ -9,8 +10,8 @@
 #include <assert.h>
 #include <string.h>
 
-static enum ph_status read_node(struct ph__disk *disk, const struct ph__tree *tree,
-                                const struct ph__ptr *ptr, uint8_t level, uint8_t *node)
+enum ph_status ph__tree_node_direct(struct ph__disk *disk, const struct ph__tree *tree,
+                                    const struct ph__ptr *ptr, uint8_t level, uint8_t *node)
 {
 	if (!ph__extent_valid(disk, (struct ph__extent){ptr->block, 1, 0}))
 		return PH_ERR_CORRUPT;
@@ -39,7 +40,7 @@ enum ph_status ph__tree_node(struct ph__disk *disk, const struct ph__batch *batc
 	        ph__disk_cache_entry_new(&disk->cache, &key, PH__BLOCK);
 	if (!entry)
 		return PH_ERR_NOMEM;
-	enum ph_status status = read_node(disk, tree, ptr, level, entry->data);
+	enum ph_status status = ph__tree_node_direct(disk, tree, ptr, level, entry->data);
 	if (status != PH_OK) {
 		ph__disk_cache_entry_free(&disk->cache, entry);
 		return status;
@@ -49,13 +50,29 @@ enum ph_status ph__tree_node(struct ph__disk *disk, const struct ph__batch *batc
 	return PH_OK;
 }
 
-enum ph_status ph__tree_get(struct ph__disk *disk, const struct ph__batch *batch,
-                            const struct ph__tree *tree, const void *key, uint32_t key_len,
-                            uint8_t *value, uint32_t *value_len)
+/* Looks into a leaf. */
+static enum ph_status leaf_get(const uint8_t *node, const void *key, uint32_t key_len,
+                               uint8_t *value, uint32_t *value_len)
 {
-	uint8_t node[PH__BLOCK];
+	bool equal;
+	struct ph__cell cell;
+	uint32_t slot = ph__node_search(node, key, key_len, &equal);
+	if (!equal)
+		return PH_ERR_NOT_FOUND;
+	ph__node_cell(node, slot, &cell);
+	memcpy(value, cell.value, cell.value_len);
+	*value_len = cell.value_len;
+	return ph__cell_removes(&cell) ? PH_END : PH_OK;
+}
+
+static enum ph_status nodes_get(struct ph__disk *disk, const struct ph__batch *batch,
+                                const struct ph__tree *tree, const void *key, uint32_t key_len,
+                                uint8_t *node)
+{
 	struct ph__ptr ptr = tree->root;
 	struct ph__cell cell;
+	if (tree->height == 0)
+		return PH_ERR_NOT_FOUND;
 	for (uint8_t level = tree->height; level > 0; level--) {
 		enum ph_status status =
 		        ph__tree_node(disk, batch, tree, &ptr, (uint8_t)(level - 1), node);
@@ -66,14 +83,33 @@ enum ph_status ph__tree_get(struct ph__disk *disk, const struct ph__batch *batch
 		ph__node_cell(node, ph__node_child(node, key, key_len), &cell);
 		ptr = cell.ptr;
 	}
-	bool equal = false;
-	uint32_t slot = tree->height ? ph__node_search(node, key, key_len, &equal) : 0;
-	if (!equal)
-		return PH_ERR_NOT_FOUND;
-	ph__node_cell(node, slot, &cell);
-	memcpy(value, cell.value, cell.value_len);
-	*value_len = cell.value_len;
 	return PH_OK;
+}
+
+enum ph_status ph__nodes_get(struct ph__disk *disk, const struct ph__batch *batch,
+                             const struct ph__tree *tree, const void *key, uint32_t key_len,
+                             uint8_t *value, uint32_t *value_len)
+{
+	uint8_t node[PH__BLOCK];
+	enum ph_status status = nodes_get(disk, batch, tree, key, key_len, node);
+	if (status == PH_OK)
+		status = leaf_get(node, key, key_len, value, value_len);
+	return status == PH_END ? PH_ERR_CORRUPT : status;
+}
+
+enum ph_status ph__tree_get(struct ph__disk *disk, const struct ph__batch *batch,
+                            const struct ph__tree *tree, const void *key, uint32_t key_len,
+                            uint8_t *value, uint32_t *value_len)
+{
+	uint8_t node[PH__BLOCK];
+	if (ph__tree_buffered(tree)) {
+		enum ph_status status = ph__buffer_load(disk, batch, tree, node);
+		if (status == PH_OK)
+			status = leaf_get(node, key, key_len, value, value_len);
+		if (status != PH_ERR_NOT_FOUND)
+			return status == PH_END ? PH_ERR_NOT_FOUND : status;
+	}
+	return ph__nodes_get(disk, batch, tree, key, key_len, value, value_len);
 }
 
 /* ---- cursor ---- */
@@ -85,12 +121,21 @@ enum ph_status ph__cursor_init(struct ph__cursor *cursor, struct ph__disk *disk,
 	cursor->batch = batch;
 	cursor->tree = *tree;
 	cursor->levels = NULL;
+	cursor->buffer = NULL;
+	cursor->waits = false;
 	if (tree->height > PH__TREE_HEIGHT)
 		return PH_ERR_CORRUPT;
+	if (ph__tree_buffered(tree)) {
+		cursor->buffer = ph_mem_zalloc(disk->alloc, 1, sizeof(*cursor->buffer));
+		if (!cursor->buffer)
+			return PH_ERR_NOMEM;
+	}
 	if (tree->height > 0) {
 		cursor->levels = ph_mem_zalloc(disk->alloc, tree->height, sizeof(*cursor->levels));
-		if (!cursor->levels)
+		if (!cursor->levels) {
+			ph__cursor_release(cursor);
 			return PH_ERR_NOMEM;
+		}
 	}
 	return PH_OK;
 }
@@ -98,7 +143,9 @@ enum ph_status ph__cursor_init(struct ph__cursor *cursor, struct ph__disk *disk,
 void ph__cursor_release(struct ph__cursor *cursor)
 {
 	ph_mem_free(cursor->disk->alloc, cursor->levels);
+	ph_mem_free(cursor->disk->alloc, cursor->buffer);
 	cursor->levels = NULL;
+	cursor->buffer = NULL;
 }
 
 /* Reads the node that ptr names into a level. */
@@ -126,7 +173,7 @@ static bool leaf_covers(const struct ph__cursor *cursor, const void *key, uint32
 	       ph__key_cmp(key, key_len, last.key, last.key_len) <= 0;
 }
 
-enum ph_status ph__cursor_seek(struct ph__cursor *cursor, const void *key, uint32_t key_len)
+static enum ph_status nodes_seek(struct ph__cursor *cursor, const void *key, uint32_t key_len)
 {
 	struct ph__ptr ptr = cursor->tree.root;
 	if (cursor->tree.height > 0 && leaf_covers(cursor, key, key_len)) {
@@ -155,6 +202,28 @@ enum ph_status ph__cursor_seek(struct ph__cursor *cursor, const void *key, uint3
 	return PH_OK;
 }
 
+static enum ph_status buffer_seek(struct ph__cursor *cursor, const void *key, uint32_t key_len)
+{
+	struct ph__tree_level *buffer = cursor->buffer;
+	bool equal;
+	if (buffer->count == 0) {
+		enum ph_status status =
+		        ph__buffer_load(cursor->disk, cursor->batch, &cursor->tree, buffer->node);
+		if (status != PH_OK)
+			return status;
+		buffer->count = ph__node_count(buffer->node);
+	}
+	buffer->slot = ph__node_search(buffer->node, key, key_len, &equal);
+	return PH_OK;
+}
+
+enum ph_status ph__cursor_seek(struct ph__cursor *cursor, const void *key, uint32_t key_len)
+{
+	cursor->waits = false;
+	enum ph_status status = cursor->buffer ? buffer_seek(cursor, key, key_len) : PH_OK;
+	return status == PH_OK ? nodes_seek(cursor, key, key_len) : status;
+}
+
 /* To the next leaf: up to the first level that has more, and down again. */
 static enum ph_status next_leaf(struct ph__cursor *cursor)
 {
@@ -176,7 +245,7 @@ static enum ph_status next_leaf(struct ph__cursor *cursor)
 	return PH_OK;
 }
 
-enum ph_status ph__cursor_next(struct ph__cursor *cursor, struct ph__cell *out)
+static enum ph_status nodes_next(struct ph__cursor *cursor, struct ph__cell *out)
 {
 	if (cursor->tree.height == 0)
 		return PH_END;
@@ -190,26 +259,95 @@ enum ph_status ph__cursor_next(struct ph__cursor *cursor, struct ph__cell *out)
 	return PH_OK;
 }
 
+/* The next cell of the buffer when it is its turn; it takes the place of one of the nodes. */
+static bool buffer_next(struct ph__cursor *cursor, struct ph__cell *out)
+{
+	struct ph__tree_level *buffer = cursor->buffer;
+	if (!buffer || buffer->slot >= buffer->count)
+		return false;
+	ph__node_cell(buffer->node, buffer->slot, out);
+	int cmp = cursor->waits ? ph__key_cmp(out->key, out->key_len, cursor->cell.key,
+	                                      cursor->cell.key_len)
+	                        : -1;
+	if (cmp > 0)
+		return false;
+	if (cmp == 0)
+		cursor->waits = false;
+	buffer->slot++;
+	return true;
+}
+
+enum ph_status ph__cursor_next(struct ph__cursor *cursor, struct ph__cell *out)
+{
+	for (;;) {
+		if (!cursor->waits) {
+			enum ph_status status = nodes_next(cursor, &cursor->cell);
+			if (status != PH_OK && status != PH_END)
+				return status;
+			cursor->waits = status == PH_OK;
+		}
+		if (!buffer_next(cursor, out))
+			break;
+		if (!ph__cell_removes(out))
+			return PH_OK;
+	}
+	if (!cursor->waits)
+		return PH_END;
+	*out = cursor->cell;
+	cursor->waits = false;
+	return PH_OK;
+}
+
 /* ---- walk ---- */
 
 static enum ph_status walk_load(const struct ph__walk *walk, const struct ph__tree *tree,
                                 const struct ph__ptr *ptr, uint8_t level, struct ph__tree_level *to)
 {
-	const uint8_t *fresh = walk->batch ? ph__batch_find(walk->batch, ptr->block) : NULL;
-	enum ph_status status;
 	to->slot = to->count = 0;
-	if (walk->direct && !fresh)
-		status = read_node(walk->disk, tree, ptr, level, to->node);
-	else
-		status = ph__tree_node(walk->disk, walk->batch, tree, ptr, level, to->node);
+	enum ph_status status = ph__tree_node(walk->disk, walk->batch, tree, ptr, level, to->node);
 	if (status != PH_OK)
 		return walk->bad(walk->user, ptr, status);
 	to->count = ph__node_count(to->node);
 	return walk->node ? walk->node(walk->user, ptr) : PH_OK;
 }
 
+static enum ph_status walk_cell(const struct ph__walk *walk, const struct ph__cell *cell)
+{
+	if (!walk->cell || ph__cell_removes(cell))
+		return PH_OK;
+	return walk->cell(walk->user, cell);
+}
+
+/* Cells of the buffer up to a key, all for NULL; *same says whether the last one has that key. */
+static enum ph_status walk_buffer(const struct ph__walk *walk, struct ph__tree_level *buffer,
+                                  const struct ph__cell *before, bool *same)
+{
+	enum ph_status status = PH_OK;
+	*same = false;
+	while (status == PH_OK && !*same && buffer->slot < buffer->count) {
+		struct ph__cell cell;
+		ph__node_cell(buffer->node, buffer->slot, &cell);
+		int cmp = before ? ph__key_cmp(cell.key, cell.key_len, before->key, before->key_len)
+		                 : -1;
+		if (cmp > 0)
+			break;
+		*same = cmp == 0;
+		buffer->slot++;
+		status = walk_cell(walk, &cell);
+	}
+	return status;
+}
+
+static enum ph_status walk_leaf_cell(const struct ph__walk *walk, struct ph__tree_level *buffer,
+                                     const struct ph__cell *cell)
+{
+	bool same;
+	enum ph_status status = walk_buffer(walk, buffer, cell, &same);
+	return status == PH_OK && !same ? walk_cell(walk, cell) : status;
+}
+
 static enum ph_status walk_levels(const struct ph__walk *walk, const struct ph__tree *tree,
-                                  struct ph__tree_level *levels)
+                                  struct ph__tree_level *levels, struct ph__tree_level *buffer)
 {
 	uint8_t top = (uint8_t)(tree->height - 1);
 	uint8_t level = top;
@@ -225,8 +363,8 @@ static enum ph_status walk_levels(const struct ph__walk *walk, const struct ph__
 		}
 		ph__node_cell(at->node, at->slot++, &cell);
 		if (level == 0) {
-			status = walk->cell ? walk->cell(walk->user, &cell) : PH_OK;
-		} else if (cell.ptr.epoch >= walk->min_epoch) {
+			status = walk_leaf_cell(walk, buffer, &cell);
+		} else {
 			level--;
 			status = walk_load(walk, tree, &cell.ptr, level, &levels[level]);
 		}
@@ -234,17 +372,35 @@ static enum ph_status walk_levels(const struct ph__walk *walk, const struct ph__
 	return status;
 }
 
+static enum ph_status load_buffer(const struct ph__walk *walk, const struct ph__tree *tree,
+                                  struct ph__tree_level *buffer)
+{
+	buffer->slot = buffer->count = 0;
+	if (!ph__tree_buffered(tree))
+		return PH_OK;
+	if (!tree->held)
+		return walk_load(walk, tree, &tree->buffer, 0, buffer);
+	memcpy(buffer->node, tree->held, PH__BLOCK);
+	buffer->count = ph__node_count(buffer->node);
+	return PH_OK;
+}
+
 enum ph_status ph__tree_walk(const struct ph__walk *walk, const struct ph__tree *tree)
 {
-	if (tree->height == 0 || tree->root.epoch < walk->min_epoch)
-		return PH_OK;
 	if (tree->height > PH__TREE_HEIGHT)
 		return walk->bad(walk->user, &tree->root, PH_ERR_CORRUPT);
 	struct ph__tree_level *levels =
-	        ph_mem_alloc(walk->disk->alloc, tree->height * sizeof(*levels));
+	        ph_mem_alloc(walk->disk->alloc, (tree->height + 1u) * sizeof(*levels));
 	if (!levels)
 		return PH_ERR_NOMEM;
-	enum ph_status status = walk_levels(walk, tree, levels);
+	/* The buffer is younger than all of the nodes. */
+	struct ph__tree_level *buffer = &levels[tree->height];
+	bool same;
+	enum ph_status status = load_buffer(walk, tree, buffer);
+	if (status == PH_OK && tree->height > 0)
+		status = walk_levels(walk, tree, levels, buffer);
+	if (status == PH_OK)
+		status = walk_buffer(walk, buffer, NULL, &same);
 	ph_mem_free(walk->disk->alloc, levels);
 	return status;
 }

@@ -83,9 +83,11 @@ static enum ph_status txn_sink(struct ph_txn *base, uint32_t number, uint32_t se
 		return PH_ERR_INVALID;
 	struct ph__sink **sink = &txn->packs[number].sinks[section];
 	enum ph_status status = *sink ? PH_OK : ph__sink_new(sink, txn->disk, section);
-	if (status == PH_OK)
-		*out = &(*sink)->sink;
-	return status;
+	if (status != PH_OK)
+		return status;
+	(*sink)->section->upkeep = base->upkeep;
+	*out = &(*sink)->sink;
+	return PH_OK;
 }
 
 /* Ends the sinks of a pack but for those of auxiliary sections, which end with the transaction. */
@@ -95,7 +97,7 @@ static enum ph_status end_sinks(struct ph__txn_pack *txn_pack, struct ph__pack *
 		struct ph__sink *sink = txn_pack->sinks[i];
 		if (!sink)
 			continue;
-		enum ph_status status = ph__sink_end(sink);
+		enum ph_status status = ph__sink_end(sink, ph__pack_before(pack, i));
 		if (status != PH_OK)
 			return status;
 		ph__section_retain(sink->section);
@@ -109,7 +111,8 @@ static void end_auxiliary(struct ph__txn_pack *txn_pack)
 {
 	for (uint32_t i = PH_SECTION_AUX; i <= PH_SECTION_MAX; i++) {
 		struct ph__sink *sink = txn_pack->sinks[i];
-		bool good = sink && ph__sink_end(sink) == PH_OK;
+		struct ph__section *before = ph__pack_before(txn_pack->pack, i);
+		bool good = sink && ph__sink_end(sink, before) == PH_OK;
 		if (good) {
 			ph__section_retain(sink->section);
 			txn_pack->pack->sections[i] = sink->section;
@@ -350,7 +353,8 @@ static enum ph_status txn_commit(struct ph_txn *base, ph_wake wake, void *arg)
 			return PH_OK;
 		for (uint32_t i = 0; i < txn->attach_count; i++) {
 			struct ph__sink *sink = txn->attaches[i].sink;
-			enum ph_status status = sink->status == PH_OK ? ph__sink_end(sink) : PH_OK;
+			enum ph_status status =
+			        sink->status == PH_OK ? ph__sink_end(sink, NULL) : PH_OK;
 			if (status != PH_OK)
 				return status;
 		}

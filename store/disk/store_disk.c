@@ -3,7 +3,7 @@
  * A store on a device: formatting, opening, closing, and the operations of the store itself. What
  * the bytes on the device mean is in SPEC.md, how the parts hang together in disk_int.h.
  */
-#include "disk_int.h"
+#include "disk_copy_int.h"
 
 #include <assert.h>
 #include <string.h>
@@ -36,6 +36,7 @@ static void disk_free(struct ph__disk *disk)
 		disk->catalogues.oldest = next;
 	}
 	ph__freed_discard(disk, &disk->pending);
+	assert(!disk->pins && !disk->held.first);
 	ph_mem_free(disk->alloc, disk->table);
 	if (disk->cache.alloc)
 		ph__disk_cache_release(&disk->cache);
@@ -92,6 +93,8 @@ static enum ph_status disk_new(struct ph__disk **out, struct ph_device *device,
 	disk->sync = options->sync;
 	disk->log = options->log;
 	disk->crc32 = options->crc32 ? options->crc32 : ph_crc32;
+	disk->why = options->why;
+	disk->deferred = options->deferred;
 	disk->limits_copy = *options->limits;
 	disk->limits = &disk->limits_copy;
 	atomic_init(&disk->durable, 0);
@@ -353,15 +356,22 @@ static enum ph_status store_setting_set(struct ph_store *store, const char *key,
 	return ph__commit(disk, &request, NULL, NULL);
 }
 
-/* Free blocks lie in a file as blocks of its file system: those that are left there come on top. */
+/*
+ * Free blocks lie in a file as blocks of its file system: those that are left there come on top.
+ * Blocks that may be holes are among these, or not.
+ */
 static uint64_t store_space(struct ph_store *store)
 {
 	struct ph__disk *disk = ph__disk_of(store);
 	struct ph_device *device = disk->io.device;
-	uint64_t bytes = ph__map_free_blocks(&disk->map) * PH__BLOCK;
+	ph__lock(disk->sync, disk->map.lock);
+	uint64_t hollow = disk->map.hollow_free * PH__BLOCK;
+	uint64_t bytes = disk->map.free * PH__BLOCK - hollow;
+	ph__unlock(disk->sync, disk->map.lock);
 	uint64_t room = 0;
 	if (device->ops->grow)
 		room = device->ops->room ? device->ops->room(device) : UINT64_MAX;
+	room = room > hollow ? room : hollow;
 	return room > UINT64_MAX - bytes ? UINT64_MAX : bytes + room;
 }
 
@@ -375,6 +385,10 @@ static const struct ph_store_ops store_ops = {
         .setting_set = store_setting_set,
         .setting_swap = store_setting_swap,
         .space = store_space,
+        .scrub = ph__disk_scrub,
+        .remove = ph__disk_remove,
+        .trim = ph__disk_trim,
+        .copy = ph__store_copy,
 };
 
 /* ---- opening ---- */
@@ -390,17 +404,15 @@ static enum ph_status start(struct ph__disk *disk)
 		status = ph__io_flush(&disk->io);
 	if (status != PH_OK)
 		return status;
-	struct ph__catalogue *catalogue = ph_mem_zalloc(disk->alloc, 1, sizeof(*catalogue));
+	struct ph__catalogue *catalogue = ph__catalogue_new(disk, &disk->super);
 	if (!catalogue)
 		return PH_ERR_NOMEM;
-	catalogue->tree = disk->super.catalogue;
-	catalogue->view.refs = 1;
-	catalogue->view.epoch = disk->super.epoch;
 	ph__views_push(&disk->catalogues, &catalogue->view);
 	atomic_store(&disk->durable, disk->super.epoch);
 	/* The id is random: names cannot be chosen so that they fall together in the table. */
 	disk->seed = ph__get64(disk->super.id) | 1;
 	disk->read_only = disk->read_only || disk->io.device->read_only;
+	ph__map_known(&disk->map);
 	disk->store.ops = &store_ops;
 	disk->store.durable = true;
 	return PH_OK;

@@ -57,7 +57,7 @@ def maintenance(world):
         world.git("commit", "-q", "--amend", "-m", "amended once more", cwd=source)
         world.git("push", "-q", server.url("app-" + store), "+main", cwd=source)
         said = world.ssh(server, "repo", "maintain", "app-" + store).text
-        check("joined" in said or "nothing was due" in said, "repo maintain says: " + said)
+        check("joined" in said or "let go of" in said or "nothing was due" in said, "repo maintain says: " + said)
         clone_checked(world, server, "app-" + store, source, "asked-" + store)
         copy = world.path("fetching-" + store)
         world.git("clone", "-q", server.url("app-" + store), copy)

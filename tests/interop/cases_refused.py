@@ -383,12 +383,20 @@ def options(world):
 
 @only(DAEMON, "a machine's disk is locked by its hypervisor, if at all")
 def second_server(world):
-    """A second server on the same store is told so."""
+    """A second server or tool on the same store is refused, and told who has it."""
     server = world.serve("store.img")
     pushed(world, server, "app")
     r = world.run([world.packhorse, "serve", "--store", world.path("store.img"), "--authorized-keys",
                    world.key("id") + ".pub", "--listen", "127.0.0.1:0"], ok=False, timeout=20)
-    check(r.code != 0 and b"another server" in r.err, repr(r.err))
+    holder = b"process %d (%s serve" % (server.process.pid, os.fsencode(world.packhorse))
+    check(r.code != 0 and holder in r.err and b"stop it first" in r.err, repr(r.err))
+    before = open(world.path("store.img"), "rb").read()
+    for tool in (["info"], ["fsck"], ["mkfs", "--force"], ["export", "app", world.path("out")]):
+        args = [world.packhorse, tool[0], *(a for a in tool[1:] if a.startswith("--")), world.path("store.img"),
+                *(a for a in tool[1:] if not a.startswith("--"))]
+        r = world.run(args, ok=False, timeout=20)
+        check(r.code == 1 and holder in r.err, repr((tool, r)))
+    check(before == open(world.path("store.img"), "rb").read(), "a tool that was refused wrote")
     server.stop()
 
 

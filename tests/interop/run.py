@@ -12,11 +12,14 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cases_archive
+import cases_backup
 import cases_config
 import cases_faults
 import cases_floods
+import cases_full
 import cases_git
 import cases_image
+import cases_kill
 import cases_large
 import cases_machine
 import cases_maintenance
@@ -30,13 +33,15 @@ import cases_push_protocol
 import cases_push_signed
 import cases_random
 import cases_refused
+import cases_rot
+import cases_tools
 import machines
 from harness import World
 
 MODULES = (cases_git, cases_refused, cases_random, cases_machine, cases_faults, cases_floods, cases_memory,
            cases_archive, cases_config, cases_protocol, cases_maintenance, cases_partial, cases_image,
            cases_push_fsck, cases_push_protocol, cases_push_policy, cases_push_signed, cases_push_hostile,
-           cases_large)
+           cases_large, cases_kill, cases_tools, cases_backup, cases_rot, cases_full)
 CASES = {case.__name__: case for module in MODULES for case in module.CASES}
 
 

@@ -14,6 +14,7 @@ import zlib
 BLOCK, SLOTS, CHUNK, PAGE_CRCS = 4096, 32, 16384, 1024
 HASHES = {1: ("sha1", 20), 2: ("sha256", 32)}
 RUN, INDEX = 1, 2
+REMOVED = b"\2"
 
 
 class Damaged(Exception):
@@ -31,18 +32,18 @@ class Pointer:
 
 
 class Tree:
-    """Keys and values below a pointer (section 2)."""
+    """Keys and values below a pointer, with those of the buffer in their place (section 2)."""
 
-    def __init__(self, image, pointer, height, owner):
+    def __init__(self, image, pointer, height, owner, buffer):
         check(height <= 16, "tree too high")
         self.image, self.pointer, self.height, self.owner = image, pointer, height, owner
+        self.buffer = ascending(self.walk(buffer, 0)) if isinstance(buffer, Pointer) else buffer
 
     def items(self):
-        last = None
-        for key, value in self.walk(self.pointer, self.height - 1) if self.height else ():
-            check(last is None or last < key, "keys do not ascend")
-            last = key
-            yield key, self.image.value(value)
+        cells = ascending(self.walk(self.pointer, self.height - 1) if self.height else ())
+        for key, value in sorted({**cells, **self.buffer}.items()):
+            if value != REMOVED:
+                yield key, self.image.value(value)
 
     def walk(self, pointer, level):
         data = self.image.block(pointer.block)
@@ -61,10 +62,19 @@ class Tree:
                 yield from self.walk(Pointer(data[at + 2:at + 22]), level - 1)
 
 
+def ascending(cells):
+    out, last = {}, None
+    for key, value in cells:
+        check(last is None or last < key, "keys do not ascend")
+        out[key] = value
+        last = key
+    return out
+
+
 class Section:
     def __init__(self, image, raw, at):
         self.image = image
-        self.type, self.paged, zero, extents, crcs, self.length, self.epoch = struct.unpack_from(">BBHIIQQ", raw, at)
+        self.type, self.paged, self.skip, extents, crcs, self.length, self.epoch = struct.unpack_from(">BBHIIQQ", raw, at)
         at += 28
         self.extents = [struct.unpack_from(">QI", raw, at + 12 * i) for i in range(extents)]
         at += 12 * extents
@@ -78,7 +88,7 @@ class Section:
 
     def bytes(self):
         data = b"".join(self.blocks())
-        used = -(-self.length // BLOCK) * BLOCK
+        used = -(-(self.skip + self.length) // BLOCK) * BLOCK
         chunks = -(-self.length // CHUNK)
         crcs = self.crcs
         if self.paged:
@@ -86,6 +96,7 @@ class Section:
             check([zlib.crc32(p) for p in pages] == list(crcs), "checksum of a page")
             crcs = [c for p in pages for c in struct.unpack(">%dI" % PAGE_CRCS, p)][:chunks]
         check(len(crcs) == chunks, "number of checksums")
+        data = data[self.skip:]
         for i, crc in enumerate(crcs):
             check(zlib.crc32(data[i * CHUNK:min((i + 1) * CHUNK, self.length)]) == crc, "checksum of chunk %d" % i)
         return data[:self.length]
@@ -93,12 +104,13 @@ class Section:
 
 class Repository:
     def __init__(self, image, name, raw):
-        check(len(raw) in (95, 111), "a repository of %d bytes" % len(raw))
+        check(len(raw) == 131, "a repository of %d bytes" % len(raw))
         algo, height, _, owner = struct.unpack_from(">BBBQ", raw)
         check(algo in HASHES, "unknown hash")
         self.image, self.name, (self.hash, self.hash_len) = image, name, HASHES[algo]
         self.refs_count, self.packs_count = struct.unpack_from(">QQ", raw, 27)
-        self.tree = Tree(image, Pointer(raw[59:79]), height, owner)
+        buffer = Pointer(raw[111:131])
+        self.tree = Tree(image, Pointer(raw[59:79]), height, owner, buffer if buffer.block else {})
 
     def refs(self):
         """Names to (value, peeled or None), or to (target,) of a symref."""
@@ -176,9 +188,23 @@ class Image:
         epoch, blocks = struct.unpack_from(">QQ", data, 56)
         if magic != b"PACKHORS" or zlib.crc32(data[:4092]) != struct.unpack(">I", data[4092:])[0]:
             return None
-        check(version == 0 and block == BLOCK and not incompatible, "a format that this reader does not know")
-        return {"epoch": epoch, "root": Pointer(data[96:116]), "height": data[116], "flags": data[117]} \
-            if epoch % SLOTS == number and blocks <= self.blocks else None
+        check(version == 1 and block == BLOCK and not incompatible, "a format that this reader does not know")
+        if epoch % SLOTS != number or blocks > self.blocks:
+            return None
+        return {"epoch": epoch, "root": Pointer(data[96:116]), "height": data[116], "flags": data[117],
+                "buffer": ascending(self.buffer(data))}
+
+    def buffer(self, data):
+        """The cells of the catalogue's buffer, behind the entries of the map."""
+        entries, length = struct.unpack_from(">IH", data, 148)
+        at = 544 + 12 * entries
+        end = at + length
+        check(end <= 4092, "a buffer beyond its superblock")
+        while at < end:
+            key_len, value_len = struct.unpack_from(">HH", data, at)
+            middle, at = at + 4 + key_len, at + 4 + key_len + value_len
+            check(at <= end, "a cell beyond its buffer")
+            yield data[middle - key_len:middle], data[middle:at]
 
     def value(self, raw):
         """What a value stands for, without its first byte: its other bytes, or a blob's."""
@@ -192,7 +218,7 @@ class Image:
         return data
 
     def repositories(self):
-        catalogue = Tree(self, self.superblock["root"], self.superblock["height"], 0)
+        catalogue = Tree(self, self.superblock["root"], self.superblock["height"], 0, self.superblock["buffer"])
         return {key[1:].decode(): Repository(self, key[1:].decode(), value) for key, value in catalogue.items()
                 if key[:1] == b"R"}
 

@@ -19,6 +19,7 @@
 #define BLOCK_READ_ONLY (UINT64_C(1) << 5)
 #define BLOCK_SIZE (UINT64_C(1) << 6)
 #define BLOCK_FLUSH (UINT64_C(1) << 9)
+#define BLOCK_DISCARD (UINT64_C(1) << 13)
 
 static struct sim sim;
 static uint8_t data[SIM_DISK_BYTES], back[SIM_DISK_BYTES];
@@ -414,6 +415,43 @@ static void disk_in_all_sizes(void **state)
 	assert_int_equal(sim_lines, 0);
 }
 
+static void start_discard(uint64_t features, uint32_t sectors)
+{
+	sim_release();
+	sim_init(&sim, PH__VIRTIO_BLOCK, MODERN | features);
+	sim_set(&sim, 36, sectors, 4);
+	sim.discard_max = sectors;
+	ph__disk_start(&sim.device);
+}
+
+static void disk_discards(void **state)
+{
+	struct ph__block_info info;
+
+	(void)state;
+	start_discard(BLOCK_FLUSH | BLOCK_DISCARD, 100);
+	assert_int_equal(ph__plat_block_open(&info), PH_OK);
+	assert_non_null(info.discard);
+	check_disk();
+	assert_int_equal(info.discard(NULL, 4096, 256 * 512), PH_OK);
+	assert_int_equal(sim.discards, 3);
+	assert_memory_equal(sim.disk, data, 4096);
+	assert_int_equal(sim.disk[4096], 0x5a);
+	assert_int_equal(sim.disk[4096 + 256 * 512 - 1], 0x5a);
+	assert_int_not_equal(sim.disk[4096 + 256 * 512 + 1], 0x5a);
+	assert_int_equal(info.discard(NULL, info.bytes, 512), PH_ERR_IO);
+	sim.fail_request = sim.requests + 2;
+	assert_int_equal(info.discard(NULL, 0, 300 * 512), PH_ERR_IO);
+	check_disk();
+	/* Not offered, with a limit of nothing, and on a disk that is read-only. */
+	static const uint64_t none[] = {0, BLOCK_DISCARD, BLOCK_DISCARD | BLOCK_READ_ONLY};
+	for (unsigned i = 0; i < 3; i++) {
+		start_discard(none[i], i == 1 ? 0 : 100);
+		assert_int_equal(ph__plat_block_open(&info), PH_OK);
+		assert_null(info.discard);
+	}
+}
+
 static void disk_geometry(void **state)
 {
 	static const uint64_t refused[] = {0, 1, 511, 768, 8192, UINT32_MAX};
@@ -541,6 +579,7 @@ int main(void)
 	        cmocka_unit_test_teardown(bad_beginnings_are_refused, teardown),
 	        cmocka_unit_test_teardown(no_memory_is_no_device, teardown),
 	        cmocka_unit_test_teardown(disk_in_all_sizes, teardown),
+	        cmocka_unit_test_teardown(disk_discards, teardown),
 	        cmocka_unit_test_teardown(disk_geometry, teardown),
 	        cmocka_unit_test_teardown(disk_errors_are_told, teardown),
 	        cmocka_unit_test_teardown(wild_entries_end_the_disk, teardown),

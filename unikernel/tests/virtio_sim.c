@@ -169,6 +169,23 @@ static void echo(struct sim *sim, unsigned head)
 	sim_frame(sim, at(sim, 1, head) + header, bytes - header);
 }
 
+/* A range of sectors, one a request; it reads as noise then. */
+static uint64_t discard(struct sim *sim, const uint8_t *range, bool fails)
+{
+	uint64_t sector;
+	uint32_t sectors, flags;
+
+	memcpy(&sector, range, 8);
+	memcpy(&sectors, range + 8, 4);
+	memcpy(&flags, range + 12, 4);
+	assert(flags == 0 && sectors > 0 && sectors <= sim->discard_max);
+	assert((sector + sectors) * 512 <= SIM_DISK_BYTES);
+	if (!fails)
+		memset(sim->disk + sector * 512, 0x5a, (size_t)sectors * 512);
+	sim->discards++;
+	return 0;
+}
+
 static void serve(struct sim *sim, unsigned head)
 {
 	volatile struct ph__descriptor *d = sim->queues[0].driver->descriptors;
@@ -180,6 +197,8 @@ static void serve(struct sim *sim, unsigned head)
 	memcpy(&type, at(sim, 0, head), 4);
 	memcpy(&sector, at(sim, 0, head) + 8, 8);
 	bool fails = ++sim->requests == sim->fail_request;
+	if (type == 11)
+		sector = discard(sim, at(sim, 0, d[head].next), fails);
 	for (i = d[head].next; (d[i].flags & 1) != 0; i = d[i].next) {
 		uint8_t *here = sim->disk + sector * 512 + moved;
 

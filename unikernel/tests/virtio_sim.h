@@ -25,7 +25,8 @@ struct sim {
 	uint8_t configuration[64];
 	struct sim_queue queues[2];
 	uint8_t disk[SIM_DISK_BYTES];
-	unsigned requests, flushes, largest_segments;
+	unsigned requests, flushes, discards, largest_segments;
+	uint32_t discard_max; /* sectors */
 	uint32_t largest_segment;
 
 	/* How it misbehaves; each answer passes through, if it is set. */

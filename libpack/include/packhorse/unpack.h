@@ -24,6 +24,12 @@ struct ph_unpack {
 	 */
 	enum ph_status (*run)(void *state, const uint8_t *in, size_t len, size_t *used,
 	                      uint8_t *out, size_t size);
+	/*
+	 * The same, of bytes that will be stored for others to read: PH_OK only for a stream that
+	 * every decoder takes for the same bytes, and the same length.
+	 */
+	enum ph_status (*run_agreed)(void *state, const uint8_t *in, size_t len, size_t *used,
+	                             uint8_t *out, size_t size);
 };
 
 /*

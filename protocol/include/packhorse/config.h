@@ -20,6 +20,8 @@ extern "C" {
 #endif
 
 #define PH_CONFIG_UNSET UINT32_MAX
+/* Days in which all that is stored is read once, unless packhorse.scrubDays says otherwise. */
+#define PH_CONFIG_SCRUB_DAYS 7u
 /* Bytes of a key, of a value, and values of one setting: what is said by hand stays far below. */
 #define PH_CONFIG_KEY_MAX 128u
 #define PH_CONFIG_VALUE_MAX 4096u
@@ -87,6 +89,7 @@ struct ph_config {
 	uint64_t max_object_bytes;            /* maxObjectSize; 0: none, as below */
 	uint64_t max_repository_bytes;        /* maxRepositorySize: of all packs together */
 	uint64_t disk_reserve_bytes;          /* diskReserve, the server's alone */
+	uint32_t scrub_days;                  /* scrubDays, the server's alone; 0: never */
 	bool push_log_ref;                    /* pushLogRef: the log of pushes is a ref too */
 
 	struct ph_config_list hide_upload; /* transfer.hideRefs and uploadpack.hideRefs, in order */

@@ -211,7 +211,9 @@ static void test_certificate(void **state)
 	world_init(&w, 5, 0);
 	first = world_commit(&w, WORLD_NONE);
 	world_push(&w, 0, first);
-	second = world_commit(&w, first);
+	second = first;
+	for (uint32_t i = 0; i < 12; i++)
+		second = world_commit(&w, second);
 	world_push(&w, 1, second);
 	turn_on(&w);
 	c = &w.commits[second];

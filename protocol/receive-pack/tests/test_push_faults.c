@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A whole push, and a clone after it, with every allocation or device operation failing in turn,
- * over both stores. Whatever fails, the answer says either that it failed, and the store is as it
- * was, or that it is done, and it is; nothing leaks, and the next push works.
+ * over both stores; and a push that creates its repository. Whatever fails, the answer says either
+ * that it failed, and the store is as it was, without the name that the push would have made, or
+ * that it is done, and it is; nothing leaks, and the next push works.
  *
  * PH_TEST_EVERY   tries every so many-th place; 7 unless set, 1 for all
  * PH_TEST_OFFSET  begins at this one of them; so that others are met in other runs
@@ -33,6 +34,8 @@ static const unsigned device_ops[FAULTS] = {
 static struct world {
 	struct fixture f;
 	bool disk;
+	bool creates;     /* the push makes its repository, beside the one that is there */
+	const char *repo; /* that is pushed to */
 	struct sim_device *sim, *medium; /* the disk in use; as it was before the push */
 	struct ph_store_disk_options options;
 	struct ph_test_buf request, before, after;
@@ -121,6 +124,35 @@ static void add_large(struct ph_test_pack *pack)
 	free(data);
 }
 
+/* Three refs of a repository that is not there; a pack of all that they need, with deltas. */
+static void make_first_request(void)
+{
+	const struct ph_test_entry *e = w.f.all.entries;
+	struct ph_test_pack pack;
+
+	ph_test_buf_clear(&w.request);
+	command(&w.request, zero(&w.f), hex(&w.f, w.f.commit[1]), "refs/heads/main", CAPS);
+	command(&w.request, zero(&w.f), hex(&w.f, w.f.tag), "refs/tags/v1", NULL);
+	command(&w.request, zero(&w.f), hex(&w.f, w.f.commit[0]), "refs/heads/old", NULL);
+	flush(&w.request);
+	ph_test_pack_init(&pack, w.f.algo);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct ph_test_entry *blob = &e[w.f.blob[i]], *tree = &e[w.f.tree[i]];
+		const struct ph_test_entry *commit = &e[w.f.commit[i]];
+
+		ph_test_pack_add(&pack, PH_OBJ_BLOB, blob->data, blob->size);
+		if (i == 0)
+			ph_test_pack_add(&pack, PH_OBJ_TREE, tree->data, tree->size);
+		else
+			ph_test_pack_add_ofs(&pack, 1, tree->data, tree->size);
+		ph_test_pack_add(&pack, PH_OBJ_COMMIT, commit->data, commit->size);
+	}
+	ph_test_pack_add(&pack, PH_OBJ_TAG, e[w.f.tag].data, e[w.f.tag].size);
+	add_large(&pack);
+	ph_test_packfile(&pack, &w.request);
+	ph_test_pack_release(&pack);
+}
+
 /* A fast-forward, a new tag and a delete; a thin pack with deltas of both kinds. */
 static void make_request(void)
 {
@@ -149,7 +181,7 @@ static enum ph_status send_push(struct answer *answer)
 {
 	const struct pump how = {.feed = FEED_RANDOM, .seed = 5};
 
-	return push_how(&w.f, "demo", 0, &how, &w.request, answer);
+	return push_how(&w.f, w.repo, 0, &how, &w.request, answer);
 }
 
 /* All three are said to be done; or none is. */
@@ -214,6 +246,16 @@ static bool clear_fault(enum fault fault, uint64_t at)
 	return struck;
 }
 
+/* What a push that failed leaves: what was there, and no repository without anything in it. */
+static void expect_before(void)
+{
+	struct ph_snapshot *snapshot;
+
+	expect_store(&w.before);
+	if (w.creates)
+		assert_int_equal(ph_store_snapshot(w.f.store, w.repo, &snapshot), PH_ERR_NOT_FOUND);
+}
+
 /*
  * The same push once more. On a disk that failed to write, the store is opened again first; then it
  * may hold what nobody was told of: the commit was on its way. It is all of it, or nothing.
@@ -227,7 +269,7 @@ static void push_again(enum fault fault, bool done)
 	if (fault >= FAULT_WRITE && !done && is_store(&w.after))
 		done = true;
 	if (!done) {
-		expect_store(&w.before);
+		expect_before();
 		assert_int_equal(send_push(&answer), PH_OK);
 		assert_true(says_done(&answer));
 		answer_release(&answer);
@@ -256,8 +298,10 @@ static bool try_push(enum fault fault, uint64_t at)
 	} else {
 		assert_int_equal(status, PH_ERR_NOMEM);
 	}
-	if (fault < FAULT_READ)
-		expect_store(done ? &w.after : &w.before);
+	if (fault < FAULT_READ && done)
+		expect_store(&w.after);
+	else if (fault < FAULT_READ)
+		expect_before();
 	push_again(fault, done);
 	w.tried++;
 	w.refused += !done;
@@ -340,7 +384,10 @@ static void learn(void)
 		w.medium = sim_copy(w.sim);
 		open_disk();
 	}
-	make_request();
+	if (w.creates)
+		make_first_request();
+	else
+		make_request();
 	store_text(&w.f, &w.before);
 	assert_int_equal(send_push(&answer), PH_OK);
 	assert_true(says_done(&answer));
@@ -348,33 +395,50 @@ static void learn(void)
 	store_text(&w.f, &w.after);
 }
 
-static void run(bool disk, enum fault first, enum fault last)
+static void push_all(enum fault fault, uint64_t offset, uint64_t every)
+{
+	w.tried = w.refused = w.done = 0;
+	for (uint64_t at = 1 + offset; try_push(fault, at);)
+		at += every;
+	print_message("push, fault %d: %llu tried, %llu refused, %llu done\n", (int)fault,
+	              (unsigned long long)w.tried, (unsigned long long)w.refused,
+	              (unsigned long long)w.done);
+	/* The last one did not strike. */
+	assert_true(w.done > 0 && (w.refused > 0 || every > 1));
+}
+
+static void clone_all_places(enum fault fault, uint64_t offset, uint64_t every,
+                             const struct ph_test_buf *whole)
+{
+	w.tried = w.refused = w.done = 0;
+	for (uint64_t at = 1 + offset; try_clone(fault, at, whole);)
+		at += every;
+	print_message("clone, fault %d: %llu tried, %llu failed, %llu done\n", (int)fault,
+	              (unsigned long long)w.tried, (unsigned long long)w.refused,
+	              (unsigned long long)w.done);
+}
+
+/* A push that creates is followed by no clone: that is the same as one of any repository. */
+static void run(bool disk, bool creates, enum fault first, enum fault last)
 {
 	uint64_t every = number_of("PH_TEST_EVERY", 7);
 	uint64_t offset = number_of("PH_TEST_OFFSET", 0) % every;
-	struct answer whole;
+	struct answer whole = {0};
 
 	memset(&w, 0, sizeof(w));
 	w.disk = disk;
+	w.creates = creates;
+	w.repo = creates ? "made/new" : "demo";
 	learn();
-	assert_int_equal(clone_all(&whole), PH_OK);
-	assert_int_equal(whole.exit_status, 0);
+	if (!creates) {
+		assert_int_equal(clone_all(&whole), PH_OK);
+		assert_int_equal(whole.exit_status, 0);
+	}
 	end();
 	for (enum fault fault = first; fault <= last; fault++) {
-		w.tried = w.refused = w.done = 0;
-		for (uint64_t at = 1 + offset; try_push(fault, at);)
-			at += every;
-		print_message("push, fault %d: %llu tried, %llu refused, %llu done\n", (int)fault,
-		              (unsigned long long)w.tried, (unsigned long long)w.refused,
-		              (unsigned long long)w.done);
-		/* The last one did not strike. */
-		assert_true(w.done > 0 && (w.refused > 0 || every > 1));
-		w.tried = w.refused = w.done = 0;
-		for (uint64_t at = 1 + offset; try_clone(fault, at, &whole.out);)
-			at += every;
-		print_message("clone, fault %d: %llu tried, %llu failed, %llu done\n", (int)fault,
-		              (unsigned long long)w.tried, (unsigned long long)w.refused,
-		              (unsigned long long)w.done);
+		push_all(fault, offset, every);
+		if (!creates)
+			clone_all_places(fault, offset, every, &whole.out);
 	}
 	answer_release(&whole);
 	sim_free(w.medium);
@@ -386,19 +450,37 @@ static void run(bool disk, enum fault first, enum fault last)
 static void memory_over_mem(void **state)
 {
 	(void)state;
-	run(false, FAULT_ONE, FAULT_ALL_LATER);
+	run(false, false, FAULT_ONE, FAULT_ALL_LATER);
 }
 
 static void memory_over_disk(void **state)
 {
 	(void)state;
-	run(true, FAULT_ONE, FAULT_ALL_LATER);
+	run(true, false, FAULT_ONE, FAULT_ALL_LATER);
 }
 
 static void device(void **state)
 {
 	(void)state;
-	run(true, FAULT_READ, FAULT_FLUSH);
+	run(true, false, FAULT_READ, FAULT_FLUSH);
+}
+
+static void creating_memory_over_mem(void **state)
+{
+	(void)state;
+	run(false, true, FAULT_ONE, FAULT_ALL_LATER);
+}
+
+static void creating_memory_over_disk(void **state)
+{
+	(void)state;
+	run(true, true, FAULT_ONE, FAULT_ALL_LATER);
+}
+
+static void creating_device(void **state)
+{
+	(void)state;
+	run(true, true, FAULT_READ, FAULT_FLUSH);
 }
 
 int main(void)
@@ -407,6 +489,9 @@ int main(void)
 	        cmocka_unit_test(memory_over_mem),
 	        cmocka_unit_test(memory_over_disk),
 	        cmocka_unit_test(device),
+	        cmocka_unit_test(creating_memory_over_mem),
+	        cmocka_unit_test(creating_memory_over_disk),
+	        cmocka_unit_test(creating_device),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -207,7 +207,7 @@ static void cut_everywhere(struct run *run, uint32_t subsets)
 			try_medium(run, medium, acked, acked + 1, cut);
 			sim_free(medium);
 		}
-		if (cut < run->device->event_count && run->device->events[cut].len == 0) {
+		if (cut < run->device->event_count && run->device->events[cut].kind == SIM_FLUSH) {
 			for (; flushed_at < cut; flushed_at++)
 				sim_apply(flushed, &run->device->events[flushed_at], 0);
 			flushed_at = cut + 1;
@@ -279,7 +279,7 @@ static void test_format_cut(void **state)
 	for (size_t cut = 0; cut <= device->event_count; cut++) {
 		size_t flushed = 0;
 		for (size_t i = 0; i < cut; i++)
-			if (device->events[i].len == 0)
+			if (device->events[i].kind == SIM_FLUSH)
 				flushed = i + 1;
 		for (uint32_t k = 0; k < 20; k++) {
 			struct sim_device *medium = sim_copy(start);

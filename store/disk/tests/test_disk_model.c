@@ -395,7 +395,7 @@ static struct sim_device *crash_round(struct sim_device *sim, struct ph_test_rng
 	size_t cut = ph_test_rng_below(rng, (uint32_t)sim->event_count + 1);
 	size_t flushed = 0;
 	for (size_t i = 0; i < cut; i++)
-		flushed = sim->events[i].len ? flushed : i + 1;
+		flushed = sim->events[i].kind == SIM_FLUSH ? i + 1 : flushed;
 	for (size_t i = 0; i < cut; i++)
 		if (i < flushed || ph_test_rng_below(rng, 2))
 			sim_apply(left, &sim->events[i],

@@ -34,6 +34,8 @@ extern "C" {
 #define PH_REPO_NAME_MAX 255u  /* bytes */
 #define PH_SETTING_KEY_MAX 64u /* bytes */
 #define PH_SETTING_BYTES_MAX 65536u
+/* The store's setting that has the private host key, in OpenSSH's format. */
+#define PH_SETTING_HOST_KEY "host-key"
 
 /*
  * A ref. A symref (HEAD, or refs/... that names another) has a target and no id. peeled is what an
@@ -59,6 +61,10 @@ struct ph_store;
 struct ph_snapshot;
 struct ph_ref_iter;
 struct ph_txn;
+struct ph_copy;
+struct ph_copy_options;
+struct ph_scrub;
+struct ph_scrub_options;
 
 /* Called once, from any thread, when what answered PH_PENDING can go on. Must not block. */
 typedef void (*ph_wake)(void *arg);
@@ -79,6 +85,15 @@ struct ph_store_ops {
 	enum ph_status (*setting_swap)(struct ph_store *store, const char *key, const void *old,
 	                               size_t old_len, const void *data, size_t len);
 	uint64_t (*space)(struct ph_store *store); /* NULL: it knows no bound */
+	/* scrub.h. NULL: nothing can rot. */
+	enum ph_status (*scrub)(struct ph_store *store, const struct ph_scrub_options *options,
+	                        struct ph_scrub **out);
+	/* NULL: every repository can be opened. */
+	enum ph_status (*remove)(struct ph_store *store, const char *name, struct ph_txn **out);
+	enum ph_status (*trim)(struct ph_store *store, uint64_t bytes_max); /* NULL: nothing to */
+	/* NULL: there is nothing that a copy of could be opened. */
+	enum ph_status (*copy)(struct ph_store *store, const struct ph_copy_options *options,
+	                       struct ph_copy **out);
 };
 
 struct ph_store {
@@ -149,6 +164,34 @@ struct ph_txn_ops {
 	enum ph_status (*commit)(struct ph_txn *txn, ph_wake wake, void *arg);
 };
 
+/* What a copy is to leave out, and what it says. Lives as long as the copy. */
+struct ph_copy_options {
+	/* Whether damage ends the copy, or it goes on and damage is reported and counted. */
+	bool keep_going;
+	void *user;
+	/*
+	 * Looks at a setting of a repository, or with repo "" of the store. It may make it shorter,
+	 * or with PH_ERR_NOT_FOUND leave it out. It is asked more than once for each setting and
+	 * must say the same each time. NULL: all stay as they are.
+	 */
+	enum ph_status (*setting)(void *user, const char *repo, const char *key, void *data,
+	                          size_t *len);
+	/* A line on what is damaged. May be NULL. */
+	void (*report)(void *user, const char *line);
+};
+
+struct ph_copy_ops {
+	enum ph_status (*read)(struct ph_copy *copy, void *buf, size_t room, size_t *len);
+	void (*free)(struct ph_copy *copy);
+};
+
+struct ph_copy {
+	const struct ph_copy_ops *ops;
+	uint64_t bytes;   /* of the whole; 0 until that is known */
+	uint64_t done;    /* of them read */
+	uint64_t damaged; /* findings so far */
+};
+
 struct ph_txn {
 	const struct ph_txn_ops *ops;
 	struct ph_store *store;
@@ -157,6 +200,9 @@ struct ph_txn {
 	/* The caller's to set before commit: PH_ERR_LIMIT when the entries of all packs of the
 	 * repository would take more bytes, whoever else commits meanwhile. 0: no bound. */
 	uint64_t bytes_max;
+	/* The caller's to set before it asks for sinks: maintenance, which gives back more than it
+	 * takes, may use a part of the space that is kept back from pushes. */
+	bool upkeep;
 };
 
 /* ---- store ---- */
@@ -207,6 +253,17 @@ static inline enum ph_status ph_store_create(struct ph_store *store, const char 
 }
 
 /*
+ * A transaction that deletes a repository by name, for one that is too damaged to be opened: what
+ * of it can be read is freed. It is committed as it is and takes nothing else. PH_ERR_NOT_FOUND;
+ * PH_ERR_EXISTS when it can be opened: then delete it as others are.
+ */
+static inline enum ph_status ph_store_remove(struct ph_store *store, const char *name,
+                                             struct ph_txn **out)
+{
+	return store->ops->remove ? store->ops->remove(store, name, out) : PH_ERR_UNSUPPORTED;
+}
+
+/*
  * Settings of the store itself, such as the host key. get: *len is the room in buf, and then the
  * length; PH_ERR_NOT_FOUND, PH_ERR_LIMIT when it does not fit. set: durable when it returns; NULL
  * data deletes.
@@ -238,6 +295,44 @@ static inline enum ph_status ph_store_setting_swap(struct ph_store *store, const
 static inline uint64_t ph_store_space(struct ph_store *store)
 {
 	return store->ops->space ? store->ops->space(store) : UINT64_MAX;
+}
+
+/*
+ * Gives space that is free back to the device, at most about so many bytes and little enough that
+ * nobody notices: for when there is nothing more urgent. PH_AGAIN: there is more; else PH_OK.
+ */
+static inline enum ph_status ph_store_trim(struct ph_store *store, uint64_t bytes_max)
+{
+	return store->ops->trim ? store->ops->trim(store, bytes_max) : PH_OK;
+}
+
+/*
+ * The whole store as of now, as a stream of bytes that another store can be opened from; whatever
+ * is committed meanwhile is not in it. What the copy needs is kept until it is freed, so space that
+ * others give up comes back only then: one that nobody reads should be freed. PH_ERR_UNSUPPORTED
+ * where the store has no such form.
+ */
+static inline enum ph_status
+ph_store_copy(struct ph_store *store, const struct ph_copy_options *options, struct ph_copy **out)
+{
+	return store->ops->copy ? store->ops->copy(store, options, out) : PH_ERR_UNSUPPORTED;
+}
+
+/*
+ * The next bytes, at most room and at most what some 64 KiB of work give: *len may be 0 with PH_OK,
+ * then call again. PH_END behind the last. Any other status ends the copy, which is worth nothing
+ * then. One caller at a time.
+ */
+static inline enum ph_status ph_copy_read(struct ph_copy *copy, void *buf, size_t room, size_t *len)
+{
+	return copy->ops->read(copy, buf, room, len);
+}
+
+/* NULL is fine. */
+static inline void ph_copy_free(struct ph_copy *copy)
+{
+	if (copy)
+		copy->ops->free(copy);
 }
 
 /* ---- snapshot ---- */

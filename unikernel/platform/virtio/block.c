@@ -13,9 +13,11 @@
 #define FEATURE_READ_ONLY (UINT64_C(1) << 5)
 #define FEATURE_BLOCK_SIZE (UINT64_C(1) << 6)
 #define FEATURE_FLUSH (UINT64_C(1) << 9)
+#define FEATURE_DISCARD (UINT64_C(1) << 13)
 #define TYPE_READ 0u
 #define TYPE_WRITE 1u
 #define TYPE_FLUSH 4u
+#define TYPE_DISCARD 11u
 #define STATUS_OK 0u
 #define STATUS_NONE 0xffu
 #define SECTOR_BYTES 512u
@@ -33,6 +35,10 @@ struct request {
 		uint32_t type, reserved;
 		uint64_t sector;
 	} header;
+	struct {
+		uint64_t sector;
+		uint32_t sectors, flags;
+	} range; /* to discard */
 	uint8_t status;
 };
 
@@ -40,7 +46,7 @@ static struct {
 	struct ph__virtio *device;
 	struct ph__virtq queue;
 	struct ph__block_info info;
-	uint32_t segment_bytes, request_bytes;
+	uint32_t segment_bytes, request_bytes, discard_sectors;
 	struct request *requests; /* by slot */
 	uint32_t expected[REQUESTS_MAX];
 } disk;
@@ -55,6 +61,8 @@ static uint64_t number(struct ph__virtio *device, unsigned offset, unsigned len)
 		value = value << 8 | bytes[i];
 	return value;
 }
+
+static enum ph_status discard(struct ph_device *device, uint64_t offset, uint64_t len);
 
 /* Limits of the device, made sane. */
 static enum ph_status identify(struct ph__virtio *device)
@@ -92,6 +100,10 @@ static enum ph_status identify(struct ph__virtio *device)
 	disk.info.bytes -= disk.info.bytes % block;
 	disk.info.read_only = (device->accepted & FEATURE_READ_ONLY) != 0;
 	disk.info.can_flush = (device->accepted & FEATURE_FLUSH) != 0;
+	if ((device->accepted & FEATURE_DISCARD) != 0 && !disk.info.read_only)
+		disk.discard_sectors = (uint32_t)number(device, 36, 4);
+	disk.discard_sectors -= disk.discard_sectors % (uint32_t)(block / SECTOR_BYTES);
+	disk.info.discard = disk.discard_sectors != 0 ? discard : NULL;
 	return PH_OK;
 }
 
@@ -99,7 +111,7 @@ void ph__disk_start(struct ph__virtio *device)
 {
 	memset(&disk, 0, sizeof(disk));
 	uint64_t wanted = FEATURE_SIZE_MAX | FEATURE_SEGMENTS_MAX | FEATURE_READ_ONLY |
-	                  FEATURE_BLOCK_SIZE | FEATURE_FLUSH;
+	                  FEATURE_BLOCK_SIZE | FEATURE_FLUSH | FEATURE_DISCARD;
 	if (ph__virtio_begin(device, wanted) != PH_OK || identify(device) != PH_OK)
 		return;
 	if (ph__virtq_open(&disk.queue, device, 0, CHAIN, REQUESTS_MAX, false) != PH_OK)
@@ -219,4 +231,31 @@ enum ph_status ph__plat_block_flush(void)
 	submit(slot, TYPE_FLUSH, 0, NULL, 0);
 	ph__virtq_kick(&disk.queue);
 	return finish();
+}
+
+static enum ph_status discard(struct ph_device *device, uint64_t offset, uint64_t len)
+{
+	uint64_t sector = offset / SECTOR_BYTES, left = len / SECTOR_BYTES;
+	enum ph_status status = PH_OK;
+
+	(void)device;
+	if (disk.device->broken || left > disk.info.bytes / SECTOR_BYTES - sector)
+		return PH_ERR_IO;
+	while (left > 0 && status == PH_OK) {
+		uint32_t part = left < disk.discard_sectors ? (uint32_t)left : disk.discard_sectors;
+		int slot = ph__virtq_take(&disk.queue);
+		if (slot < 0)
+			return PH_ERR_IO;
+		struct request *request = &disk.requests[slot];
+		request->range.sector = sector;
+		request->range.sectors = part;
+		request->range.flags = 0;
+		submit(slot, TYPE_DISCARD, 0, (const uint8_t *)&request->range,
+		       sizeof(request->range));
+		ph__virtq_kick(&disk.queue);
+		status = finish();
+		sector += part;
+		left -= part;
+	}
+	return status;
 }

@@ -16,8 +16,8 @@ import sys
 import tempfile
 import time
 
-# It was 1.2 MB before there were signed pushes, rules, and checks of every kind.
-BYTES_MAX = 1260 * 1000
+# It was 1.2 MB before there were signed pushes, rules, checks of every kind, backups and scrubs.
+BYTES_MAX = 1280 * 1000
 IMAGE = "packhorse.elf"
 check, source, build, sources = sys.argv[1], *map(os.path.abspath, sys.argv[2:5])
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Owner commands as sessions: repo create NAME [--object-format=sha256], repo list,
- * repo head NAME [BRANCH], repo delete NAME, help. And sessions that only say something.
+ * repo head NAME [BRANCH], repo delete NAME, backup, help. And sessions that only say something.
  */
 #ifndef PACKHORSE_ADMIN_H
 #define PACKHORSE_ADMIN_H

@@ -6,9 +6,10 @@
  * budget as transfers, waits while these need it, and can be freed between any two slices: what was
  * not committed is gone, and the next one begins again.
  *
- * What no ref reaches is dropped when all packs are joined: when the packs of later pushes are no
- * longer small beside the largest one, or when one in eight of all objects is out of reach. It is
- * gone then. Snapshots and transactions that are open keep what they can see, as store.h says.
+ * What no ref reaches is dropped when it is all of some pack, and when all packs are joined: when
+ * those of later pushes weigh as much as the largest one, or when a third of all objects is out of
+ * reach. It is gone then. Snapshots and transactions that are open keep what they can see, as
+ * store.h says.
  *
  * An embedder runs it by hand, whenever it likes, as it runs any session:
  *

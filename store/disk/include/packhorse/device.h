@@ -5,8 +5,8 @@
  * flush returns, any subset of the writes since the last one may be on the medium, torn at block
  * bounds.
  *
- * read may be called from several threads at once, also during a write elsewhere; write, flush,
- * grow and discard by one thread at a time.
+ * read may be called from several threads at once, also during a write elsewhere; all else by one
+ * thread at a time.
  */
 #ifndef PACKHORSE_DEVICE_H
 #define PACKHORSE_DEVICE_H
@@ -29,11 +29,19 @@ struct ph_device_ops {
 	enum ph_status (*flush)(struct ph_device *device);
 	/* Makes it at least bytes long and sets device->bytes. PH_ERR_FULL. NULL: it cannot. */
 	enum ph_status (*grow)(struct ph_device *device, uint64_t bytes);
-	/* The range's content is not needed any more. NULL: it cannot. */
+	/*
+	 * The range's content is not needed any more: until it is written again it reads as
+	 * anything. PH_ERR_UNSUPPORTED when that has no effect, and never will. NULL: it cannot.
+	 */
 	enum ph_status (*discard)(struct ph_device *device, uint64_t offset, uint64_t len);
 	void (*close)(struct ph_device *device);
 	/* By how many bytes it can grow, about. NULL: not known, or it cannot. */
 	uint64_t (*room)(struct ph_device *device);
+	/*
+	 * Sees to it that there is space behind the range, so that writing it cannot fail for want
+	 * of space; content that is there stays. PH_ERR_FULL. NULL: there always is.
+	 */
+	enum ph_status (*provide)(struct ph_device *device, uint64_t offset, uint64_t len);
 };
 
 struct ph_device {

@@ -22,6 +22,14 @@ PH_MUST_CHECK PH_API enum ph_status ph_device_posix_open(struct ph_device **out,
                                                          const struct ph_alloc *alloc,
                                                          const char *path, bool create);
 
+/*
+ * Who has the lock, for the message of whoever got PH_ERR_BUSY: text as "process 4242 (packhorse
+ * serve --store a.img)". False where it cannot be found out: other systems than Linux, a process
+ * that cannot be seen, or the lock is gone by now.
+ */
+#define PH_DEVICE_HOLDER_BYTES 160u
+PH_API bool ph_device_posix_holder(const char *path, char text[PH_DEVICE_HOLDER_BYTES]);
+
 #ifdef __cplusplus
 }
 #endif

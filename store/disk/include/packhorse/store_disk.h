@@ -22,9 +22,15 @@ struct ph_store_disk_options {
 	uint64_t cache_bytes;       /* bounded cache of blocks read; 0 for the default, 16 MiB */
 	/* Everything read and written is checked by it: a faster ph_crc32. NULL: that. */
 	uint32_t (*crc32)(uint32_t crc, const void *data, size_t len);
+	/* Commits that may wait do so until ph_store_disk_commit. For a loop of one thread, where
+	 * they would come one after the other, each with flushes of its own. */
+	bool deferred;
 	void *user;
 	/* Random bytes for the store's id; may be NULL when only opening. */
 	enum ph_status (*random)(void *user, void *buf, size_t len);
+	/* May be NULL. Where a status alone does not say it all: why a store does not open, as the
+	 * end of a sentence; else it is left as it is. */
+	const char **why;
 };
 
 /*
@@ -36,12 +42,22 @@ ph_store_disk_format(struct ph_device *device, const struct ph_store_disk_option
 
 /*
  * Opens a formatted device, and owns it from then on (on error the caller still does).
- * PH_ERR_INVALID: not a store of ours. PH_ERR_UNSUPPORTED: a later format. PH_ERR_CORRUPT: no epoch
- * can be believed. PH_ERR_NOMEM, PH_ERR_IO.
+ * PH_ERR_INVALID: not a store of ours. PH_ERR_UNSUPPORTED: another version of the format, or a
+ * feature that is not known. PH_ERR_CORRUPT: no epoch can be believed, or the device is smaller
+ * than the store. PH_ERR_NOMEM, PH_ERR_IO. Nothing was written then.
  */
 PH_MUST_CHECK PH_API enum ph_status ph_store_disk_open(struct ph_store **out,
                                                        struct ph_device *device,
                                                        const struct ph_store_disk_options *options);
+
+/*
+ * Makes all commits that wait, with flushes that they share, and wakes their callers; false when
+ * there were none. For a store that is deferred: to be called when all that could run has run, or
+ * when those that wait have waited long enough.
+ */
+PH_API bool ph_store_disk_commit(struct ph_store *store);
+/* Whether there are commits that wait. */
+PH_API bool ph_store_disk_waits(struct ph_store *store);
 
 /* What a store is, by its newest epoch. */
 struct ph_store_disk_info {
