@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""store.py --bench BINARY [--rows group,push,day,churn,open] [--scale F]: figures of the store on disk, each
+"""store.py --bench BINARY [--rows group,day,churn,open] [--scale F]: figures of the store on disk, each
 with its goal. Everything runs in one process of store_bench, with whole receive-pack and maintenance sessions over a
 simulated device that counts what is written to it.
 
@@ -10,9 +10,9 @@ simulated device that counts what is written to it.
           morning, and then changed by 400 pushes between 8 and 20 o'clock, in bursts: mostly one to three commits
           of one to five files, every tenth push a branch of 5 to 40 commits, every fortieth a new file of 200 to
           1,000 KB that does not compress; every fourth push is of a topic branch, which goes when it is merged, and
-          every twentieth is of one that was made anew on the newest main. Maintenance runs as in the daemon, by its queue, on the day's clock. Packs are git's own, thin,
-          as git push sends them. "written" is all that reaches the device, superblocks and map too.
-  push    of these pushes: flushes, and blocks written beyond the pack's own bytes.
+          every twentieth is of one that was made anew on the newest main. Maintenance runs as in the daemon, by its
+          queue, on the day's clock. Packs are git's own, thin, as git push sends them. "written" is all that reaches the device, superblocks and map too.
+          Of its pushes, too: flushes, and blocks written beyond the pack's own bytes.
   churn   a repository of about 20 MB; 50 rounds push a branch of 1 MB that does not compress and delete it after
           the next one came. Used space at its end, beside that of a store into which the same refs were pushed
           once. Rounds are 10 minutes apart.

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Maintenance while it runs: what its files share. maintenance.c is the session and its states,
- * maint_plan.c says what is due, maint_reach.c finds what refs reach, maint_join.c makes one pack
- * out of several, maint_drop.c lets go of whole packs, maint_note.c writes its tips section,
- * maint_map.c makes a map, maint_fulls.c full entries, maint_log.c the ref of the push log.
+ * maint_plan.c says what is due, maint_credit.c what that may cost, maint_reach.c finds what refs
+ * reach, maint_join.c makes one pack out of several, maint_drop.c lets go of whole packs,
+ * maint_note.c writes a pack's tips section, maint_map.c makes a map, maint_fulls.c full entries,
+ * maint_log.c the ref of the push log.
  *
  *   LOOK REFS PLAN ADMIT then by the job
  *     SOME   JOIN_BEGIN JOIN NOTE_BEGIN NOTE COMMIT
@@ -177,6 +178,10 @@ void ph__maint_join_release(struct ph__maint *maint);
 void ph__maint_note_release(struct ph__maint *maint);
 
 ph__maint_function ph__maint_plan;
+/* Whether what was pushed has earned that everything is written again. */
+bool ph__maint_affordable(const struct ph__maint *maint);
+/* Into the transaction: what its packs have cost. */
+enum ph_status ph__maint_account(struct ph__maint *maint);
 ph__maint_function ph__maint_targets, ph__maint_reach_tips, ph__maint_reach;
 ph__maint_function ph__maint_wants, ph__maint_walk;
 /* Whether there is a pack of which the walk selected nothing. */

@@ -2,8 +2,9 @@
 /*
  * What is due, by the sizes of packs and the sections beside them. Every rule is one of proportion,
  * so that what maintenance writes stays a small multiple of what was pushed: packs are joined when
- * there are several of about a size, and everything into one when what came since weighs as much as
- * the largest. What nobody can reach goes first where that costs nothing, as whole packs.
+ * there are several of about a size, and everything into one when what came since is no longer
+ * small beside the largest and maint_credit.c has credit for it. What nobody can reach goes first
+ * where that costs nothing, as whole packs.
  */
 #include "maint_int.h"
 #include "map_section_int.h"
@@ -11,9 +12,11 @@
 
 #include <string.h>
 
-/* All is joined when the largest pack is less than so many times the rest: this much more than what
- * was pushed is written for clones to find most in one pack with its map. */
-#define REST_SHARE 1u
+/* All is joined when the largest pack is less than so many times the rest and there is credit for
+ * it: clones find nearly everything in one pack with its map. */
+#define REST_SHARE 16u
+/* It is joined without credit when the rest weighs so many times the largest. */
+#define REST_MAX 2u
 /* Packs are joined when together they weigh so many times the heaviest of them: whatever is written
  * again is then in a pack that has grown so much, so that it is seldom. Some packs of each size
  * stay. */
@@ -116,7 +119,8 @@ static enum ph__maint_job decide_writing(struct ph__maint *maint, const struct w
 
 	for (uint32_t i = 0; i + 1 < count; i++)
 		rest += packs[i].weight;
-	if (!maint->no.drop && count > 1 && rest * REST_SHARE >= packs[count - 1].weight) {
+	if (!maint->no.drop && count > 1 && rest * REST_SHARE >= packs[count - 1].weight &&
+	    (rest >= packs[count - 1].weight * REST_MAX || ph__maint_affordable(maint))) {
 		choose(maint, packs, count);
 		return count > PH_PACK_JOIN_MAX ? PH__MAINT_SOME : PH__MAINT_ALL;
 	}

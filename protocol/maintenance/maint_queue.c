@@ -9,9 +9,11 @@
 
 #include <string.h>
 
-/* Without another push for this long it is quiet; it is taken for quiet after the second. */
+/* Without another push for this long it is quiet: what a burst brings is joined at once. It is
+ * taken for quiet after the second, or so many pushes. */
 #define QUIET_MS 1000u
-#define NOISE_MS_MAX 30000u
+#define NOISE_MS_MAX 300000u
+#define NOISE_CHANGES_MAX 512u
 /* Pause after maintenance, in times of what it took, and at most. */
 #define PAUSE_TIMES 4u
 #define PAUSE_MS_MAX 600000u
@@ -25,6 +27,7 @@ struct item {
 	bool due;
 	uint64_t first_ms, last_ms; /* of the changes since the last time */
 	uint64_t not_before_ms;
+	uint32_t changes;
 };
 
 struct ph_maintenance_queue {
@@ -113,10 +116,13 @@ void ph_maintenance_queue_changed(struct ph_maintenance_queue *queue, const char
 		scan_again(queue);
 		return;
 	}
-	if (!item->due)
+	if (!item->due) {
 		item->first_ms = now_ms;
+		item->changes = 0;
+	}
 	item->due = true;
 	item->last_ms = now_ms;
+	item->changes++;
 }
 
 static uint64_t due_at(const struct item *item)
@@ -125,6 +131,8 @@ static uint64_t due_at(const struct item *item)
 
 	if (at > item->first_ms + NOISE_MS_MAX)
 		at = item->first_ms + NOISE_MS_MAX;
+	if (item->changes >= NOISE_CHANGES_MAX)
+		at = item->first_ms;
 	return at > item->not_before_ms ? at : item->not_before_ms;
 }
 

@@ -298,7 +298,9 @@ static enum ph_step commit(struct ph__maint *maint, uint32_t *budget)
 
 	ph_budget_spend(budget, 1);
 	if (maint->cursor == 0) {
-		status = ph_txn_prepare(maint->txn);
+		status = ph__maint_account(maint);
+		if (status == PH_OK)
+			status = ph_txn_prepare(maint->txn);
 		if (status == PH_ERR_NOT_FOUND)
 			return end(maint);
 		if (status != PH_OK)

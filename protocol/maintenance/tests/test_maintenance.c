@@ -164,6 +164,12 @@ static void test_whole_packs_go(void **state)
 	(void)state;
 	world_init(w, 12, 64 << 20);
 	grow(0, 100);
+	/* All is joined, twice, and no credit left to do that again. */
+	for (int i = 0; i < 2; i++) {
+		grow(0, 10);
+		settle();
+	}
+	assert_int_equal(world_packs(w, &entries), 1);
 	tip = grow(1, 20);
 	other = grow(2, 20);
 	settle();
@@ -301,7 +307,12 @@ static void test_joined_some(void **state)
 		uint32_t entries, packs;
 
 		world_init(w, seed, 0);
-		grow(0, 340);
+		grow(0, 280);
+		for (int i = 0; i < 2; i++) {
+			grow(0, 30);
+			assert_int_equal(world_maintain(w, ALL_SLICES), 0);
+		}
+		assert_int_equal(world_packs(w, &entries), 1);
 		world_push(w, 1, world_commit(w, w->branches[0]));
 		for (uint32_t i = 0; i < 39; i++)
 			world_push(w, 1, world_commit(w, w->branches[1]));

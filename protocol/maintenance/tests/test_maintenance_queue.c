@@ -92,12 +92,18 @@ static void test_waits_for_quiet(void **state)
 	expect(3000, "y");
 	expect_none(3000, PH_NO_DEADLINE);
 	/* One that is never quiet. */
-	for (uint64_t ms = 10000; ms < 40000; ms += 500) {
+	for (uint64_t ms = 10000; ms < 310000; ms += 900) {
 		ph_maintenance_queue_changed(queue, "x", ms);
-		if (ms + 500 < 40000)
-			expect_none(ms + 400, ms + 1000 < 40000 ? ms + 1000 : 40000);
+		if (ms + 900 < 310000)
+			expect_none(ms + 800, ms + 1000 < 310000 ? ms + 1000 : 310000);
 	}
-	expect(40000, "x");
+	expect(310000, "x");
+	/* One that is pushed to very often. */
+	for (uint64_t ms = 400000; ms < 400512; ms++) {
+		expect_none(ms, ms > 400000 ? ms + 999 : PH_NO_DEADLINE);
+		ph_maintenance_queue_changed(queue, "x", ms);
+	}
+	expect(400511, "x");
 }
 
 static void test_pauses(void **state)
