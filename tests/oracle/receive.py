@@ -68,6 +68,8 @@ DIFFERENCES = {
     "strange names": "no branch is called HEAD here, and no name's part begins with a dash",
     "boundary": "git refuses a commit that the client calls its boundary, though here are its parents, too; under "
                 "receive.shallowUpdate it forgets those parents",
+    "not there": "git refuses to delete a ref that is not there when it has the object that it is said to name; where refs "
+                 "are hidden we do not tell whether that is here",
     "git dies": "of a shallow push whose pack lacks a commit; we refuse the refs that need it",
     "file and folder": "git before 2.50 does command after command, so that one command of a push can make room for "
                        "another's name; we, and git since, judge all of them by what was there",
@@ -507,6 +509,9 @@ class Round:
                     for gone in push.commands for below in push.commands):
                 self.use("makes room")
                 meant = True
+            elif not my and their in REJECTED and command[1] == self.random.zero and self.random.hidden and \
+                    name not in self.random.refs:
+                self.use("not there")
             elif "twice" in push.kind and (their == "failed to update refs" or names.count(name) > 1):
                 self.use("twice")
                 meant = True
