@@ -5,7 +5,6 @@
  * least once. What is broken is refused by its name: an import that leaves refs out is no copy.
  */
 #include "import.h"
-#include <dirent.h>
 #include <errno.h>
 #include <packhorse/refname.h>
 #include <stdlib.h>
@@ -111,19 +110,16 @@ static enum ph_status scan(struct ph_import *import, struct ph_texts *folders, c
                            const char *folder)
 {
 	char path[PH_PATH_BYTES], name[PH_PATH_BYTES];
-	struct dirent *entry;
+	const char *entry;
 	DIR *dir;
-	enum ph_status status = ph__import_path(import, path, common, folder);
+	enum ph_status status = ph__import_open(import, path, common, folder, &dir);
 
-	if (status != PH_OK)
-		return status;
-	dir = opendir(path);
 	if (!dir)
-		return errno == ENOENT ? PH_OK : ph__import_errno(import, path);
-	while (status == PH_OK && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.')
+		return status;
+	while (status == PH_OK && (entry = ph__import_next(import, path, dir, &status))) {
+		if (entry[0] == '.')
 			continue;
-		status = ph__import_path(import, name, folder, entry->d_name);
+		status = ph__import_path(import, name, folder, entry);
 		if (status == PH_OK)
 			status = take_entry(import, folders, common, name);
 	}

@@ -10,6 +10,7 @@
 
 #include "progress.h"
 #include "tools_int.h"
+#include <dirent.h>
 #include <packhorse/config.h>
 #include <packhorse/pack_in.h>
 
@@ -144,6 +145,12 @@ enum ph_status ph__git_config(struct ph_import *import, const char *common);
 /* folder/name; PH_ERR_LIMIT, with words, when that is too long. */
 enum ph_status ph__import_path(struct ph_import *import, char out[PH_PATH_BYTES],
                                const char *folder, const char *name);
+/* Opens folder/name, whose path is in path then; NULL in *dir when there is none. closedir it. */
+enum ph_status ph__import_open(struct ph_import *import, char path[PH_PATH_BYTES],
+                               const char *folder, const char *name, DIR **dir);
+/* The next name in it; NULL behind the last, or with *status when it cannot be read. */
+const char *ph__import_next(struct ph_import *import, const char *path, DIR *dir,
+                            enum ph_status *status);
 /* What errno says of a path. */
 enum ph_status ph__import_errno(struct ph_import *import, const char *path);
 /*

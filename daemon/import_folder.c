@@ -7,7 +7,6 @@
  */
 #include "daemon_int.h"
 #include "import.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -226,21 +225,18 @@ static enum ph_status find_packs(struct folder *folder, const char *objects)
 {
 	struct ph_import *import = folder->import;
 	char path[PH_PATH_BYTES], pack[PH_PATH_BYTES];
-	struct dirent *entry;
+	const char *entry;
 	DIR *dir;
-	enum ph_status status = ph__import_path(import, path, objects, "pack");
+	enum ph_status status = ph__import_open(import, path, objects, "pack", &dir);
 
-	if (status != PH_OK)
-		return status;
-	dir = opendir(path);
 	if (!dir)
-		return errno == ENOENT ? PH_OK : ph__import_errno(import, path);
-	while (status == PH_OK && (entry = readdir(dir))) {
-		if (ends_in(entry->d_name, ".promisor"))
+		return status;
+	while (status == PH_OK && (entry = ph__import_next(import, path, dir, &status))) {
+		if (ends_in(entry, ".promisor"))
 			import->partial = true;
-		if (!ends_in(entry->d_name, ".idx"))
+		if (!ends_in(entry, ".idx"))
 			continue;
-		status = ph__import_path(import, pack, path, entry->d_name);
+		status = ph__import_path(import, pack, path, entry);
 		if (status != PH_OK)
 			break;
 		snprintf(pack + strlen(pack) - 4, 6, ".pack");

@@ -7,7 +7,6 @@
  */
 #include "daemon_int.h"
 #include "import.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <packhorse/hash.h>
@@ -72,25 +71,22 @@ static enum ph_status scan(struct packer *packer, uint32_t folder, unsigned firs
 {
 	enum ph_hash_algo algo = packer->import->algo;
 	char path[PH_PATH_BYTES], hex[PH_OID_HEX_MAX + 1], name[8];
-	struct dirent *entry;
+	const char *entry;
 	DIR *dir;
 	enum ph_status status;
 
 	snprintf(name, sizeof(name), "%02x", first);
-	status = ph__import_path(packer->import, path, packer->folders[folder], name);
-	if (status != PH_OK)
-		return status;
-	dir = opendir(path);
+	status = ph__import_open(packer->import, path, packer->folders[folder], name, &dir);
 	if (!dir)
-		return errno == ENOENT ? PH_OK : ph__import_errno(packer->import, path);
-	while (status == PH_OK && (entry = readdir(dir))) {
-		size_t len = strlen(entry->d_name);
+		return status;
+	while (status == PH_OK && (entry = ph__import_next(packer->import, path, dir, &status))) {
+		size_t len = strlen(entry);
 		struct ph_oid oid;
 
 		if (len + 2 != ph_hash_hex(algo))
 			continue;
 		memcpy(hex, name, 2);
-		memcpy(hex + 2, entry->d_name, len + 1);
+		memcpy(hex + 2, entry, len + 1);
 		if (ph_oid_from_hex(&oid, algo, hex, len + 2) == PH_OK)
 			status = add(packer, &oid, folder);
 	}

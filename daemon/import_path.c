@@ -24,6 +24,32 @@ enum ph_status ph__import_errno(struct ph_import *import, const char *path)
 	return ph__import_fail(import, PH_ERR_IO, "%s: %s", path, strerror(errno));
 }
 
+enum ph_status ph__import_open(struct ph_import *import, char path[PH_PATH_BYTES],
+                               const char *folder, const char *name, DIR **dir)
+{
+	enum ph_status status = ph__import_path(import, path, folder, name);
+
+	*dir = status == PH_OK ? opendir(path) : NULL;
+	if (status != PH_OK || *dir || errno == ENOENT)
+		return status;
+	return ph__import_errno(import, path);
+}
+
+const char *ph__import_next(struct ph_import *import, const char *path, DIR *dir,
+                            enum ph_status *status)
+{
+	const struct dirent *entry;
+
+	/* Its end and an error look the same but for that. */
+	errno = 0;
+	entry = readdir(dir);
+	if (entry)
+		return entry->d_name;
+	if (errno)
+		*status = ph__import_errno(import, path);
+	return NULL;
+}
+
 enum ph_status ph__import_text(struct ph_import *import, const char *path, char **out)
 {
 	size_t len;
