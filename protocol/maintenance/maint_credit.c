@@ -82,11 +82,13 @@ bool ph__maint_affordable(const struct ph__maint *maint)
 enum ph_status ph__maint_account(struct ph__maint *maint)
 {
 	const struct ph_pack_join_stats *stats = &maint->join.stats;
-	uint64_t all = all_bytes(maint), left = credit(maint, all), written = 0;
+	uint64_t all = all_bytes(maint), left = credit(maint, all), written;
 	uint8_t account[SETTING_BYTES];
 
-	if (maint->job != PH__MAINT_SOME && maint->job != PH__MAINT_ALL)
+	if (maint->job != PH__MAINT_SOME && maint->job != PH__MAINT_ALL &&
+	    maint->job != PH__MAINT_PACKS)
 		return PH_OK;
+	/* Nothing, where packs only go. */
 	written = stats->bytes + (uint64_t)stats->objects * BESIDE_BYTES;
 	for (uint32_t i = 0; i < maint->join.count; i++)
 		all -= pack_bytes(maint, maint->join.packs[i]);

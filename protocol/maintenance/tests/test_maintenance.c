@@ -183,6 +183,10 @@ static void test_whole_packs_go(void **state)
 	assert_int_equal(w->sim->flushes - flushes, 2);
 	assert_false(world_has(w, w->commits[tip].commit));
 	assert_true(world_has(w, w->commits[other].commit));
+	/* What went is no longer in the account: pushes earn from what there is now. */
+	grow(0, 60);
+	settle();
+	assert_int_equal(world_packs(w, &entries), 1);
 	world_release(w);
 }
 
