@@ -33,7 +33,8 @@ static struct play {
 	uint64_t now_ms;
 	/* Of pushes. */
 	uint64_t pushes, packs, pack_bytes, push_bytes, push_flushes, flushes_most;
-	uint64_t extra_blocks, extra_most; /* beyond their packs */
+	uint64_t stored_bytes; /* of their packs, with the bases that complete thin ones */
+	uint64_t extra_blocks, extra_most; /* beyond these and their indexes */
 	/* Of maintenance. */
 	uint64_t sessions, keep_bytes, keep_flushes;
 	double keep_cpu_s;
@@ -138,13 +139,37 @@ static void read_file(const char *path, struct ph_test_buf *out)
 	fclose(file);
 }
 
-static void count_push(uint64_t pack, uint64_t bytes, uint64_t flushes)
+/* Bytes of the newest pack's run, and of its index. */
+static uint64_t newest_pack(const char *repo, uint64_t *index)
 {
-	uint64_t blocks = (bytes - (pack < bytes ? pack : bytes) + BLOCK - 1) / BLOCK;
+	const struct ph_bytes *section;
+	const struct ph_source *source;
+	struct ph_snapshot *snapshot;
+	uint32_t entries, packs;
+	uint64_t bytes;
+
+	bench_check(ph_store_snapshot(p.store, repo, &snapshot), "a snapshot");
+	source = ph_snapshot_source(snapshot);
+	packs = source->ops->packs(source);
+	if (packs == 0)
+		bench_fail("%s has no pack", repo);
+	source->ops->pack_size(source, packs - 1, &entries, &bytes);
+	section = ph_snapshot_section(snapshot, packs - 1, PH_SECTION_INDEX);
+	*index = section ? section->size : 0;
+	ph_snapshot_release(snapshot);
+	return bytes;
+}
+
+static void count_push(uint64_t pack, const char *repo, uint64_t bytes, uint64_t flushes)
+{
+	uint64_t index = 0, stored = pack > 0 ? newest_pack(repo, &index) : 0;
+	uint64_t beside = stored + index < bytes ? bytes - stored - index : 0;
+	uint64_t blocks = (beside + BLOCK - 1) / BLOCK;
 
 	p.pushes++;
 	p.packs += pack > 0;
 	p.pack_bytes += pack;
+	p.stored_bytes += stored;
 	p.push_bytes += bytes;
 	p.push_flushes += flushes;
 	p.extra_blocks += blocks;
@@ -165,7 +190,7 @@ static void push(const char *repo, const char *ref, const char *old_hex, const c
 		read_file(path, &pack);
 	bench_request(&request, old_hex, new_hex, ref, pack.data, pack.len);
 	bench_push(&p.client, repo, request.data, request.len);
-	count_push(pack.len, p.sim->written_bytes - bytes, p.sim->flushes - flushes);
+	count_push(pack.len, repo, p.sim->written_bytes - bytes, p.sim->flushes - flushes);
 	ph_test_buf_release(&request);
 	ph_test_buf_release(&pack);
 }
@@ -191,6 +216,7 @@ static void figures(void)
 {
 	bench_figure("pushes", (double)p.pushes);
 	bench_figure("pack_bytes", (double)p.pack_bytes);
+	bench_figure("stored_bytes", (double)p.stored_bytes);
 	bench_figure("push_bytes", (double)p.push_bytes);
 	bench_figure("flushes_per_push", (double)p.push_flushes / (double)p.pushes);
 	bench_figure("flushes_most", (double)p.flushes_most);

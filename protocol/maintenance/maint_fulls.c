@@ -81,6 +81,7 @@ static enum ph_status begin_maker(struct ph__maint *maint)
 		status = ph_txn_attach(maint->txn,
 		                       ph_snapshot_pack_id(maint->snapshot, maint->largest),
 		                       PH__SECTION_FULLS, &options.sink);
+	maint->fulls_sink = options.sink;
 	return status == PH_OK ? ph_fulls_maker_new(&maint->fulls, &options) : status;
 }
 
@@ -102,5 +103,8 @@ enum ph_step ph__maint_fulls(struct ph__maint *maint, uint32_t *budget)
 
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
-	return status == PH_OK ? ph__maint_go(maint, PH__MAINT_COMMIT) : without(maint, status);
+	if (status != PH_OK)
+		return without(maint, status);
+	maint->written += maint->fulls_sink->size;
+	return ph__maint_go(maint, PH__MAINT_COMMIT);
 }

@@ -93,7 +93,7 @@ struct ph__maint_join {
 	struct ph_pack_join *join;
 	struct ph_pack_join_stats stats;
 	uint32_t pack; /* the transaction's number of the new one */
-	struct ph_sink *tips, *map;
+	struct ph_sink *index, *tips, *map;
 };
 
 /* The tips section of a joined pack. */
@@ -151,6 +151,9 @@ struct ph__maint {
 	struct ph__maint_note note;
 	struct ph_map_maker *maker;
 	struct ph_fulls_maker *fulls;
+	struct ph_sink *fulls_sink;
+	uint64_t written; /* bytes of packs and sections in the transaction, as far as they are
+	                     whole */
 	struct ph__maint_log log;
 	bool mark_only; /* the map's section only says that there can be none */
 };

@@ -53,7 +53,8 @@ static enum ph_status begin(struct ph__maint *maint)
 	if (status == PH_OK)
 		status = ph_txn_sink(maint->txn, join->pack, PH_SECTION_RUN, &options.run);
 	if (status == PH_OK)
-		status = ph_txn_sink(maint->txn, join->pack, PH_SECTION_INDEX, &options.index);
+		status = ph_txn_sink(maint->txn, join->pack, PH_SECTION_INDEX, &join->index);
+	options.index = join->index;
 	if (status == PH_OK)
 		status = ask_section(maint, PH__SECTION_TIPS, &join->tips);
 	if (status == PH_OK && maint->walk && !maint->no.map)
@@ -81,6 +82,7 @@ static enum ph_status replace(struct ph__maint *maint)
 
 	join->stats = *ph_pack_join_stats(join->join);
 	if (join->stats.objects > 0) {
+		maint->written = join->stats.bytes + join->index->size;
 		status = ph_txn_pack_end(maint->txn, join->pack);
 	} else {
 		join->tips = join->map = NULL;

@@ -118,5 +118,6 @@ enum ph_step ph__maint_map(struct ph__maint *maint, uint32_t *budget)
 		return without(maint, status);
 	ph_map_maker_free(maint->maker);
 	maint->maker = NULL;
+	maint->written += maint->join.map->size;
 	return ph__maint_go(maint, PH__MAINT_COMMIT);
 }

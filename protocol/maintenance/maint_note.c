@@ -202,5 +202,8 @@ enum ph_step ph__maint_note_end(struct ph__maint *maint, uint32_t *budget)
 		}
 		note->rank++;
 	}
-	return status == PH_OK ? done(maint) : without(maint);
+	if (status != PH_OK)
+		return without(maint);
+	maint->written += sink->size;
+	return done(maint);
 }

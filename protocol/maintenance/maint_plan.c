@@ -16,7 +16,7 @@
  * it: clones find nearly everything in one pack with its map. */
 #define REST_SHARE 16u
 /* It is joined without credit when the rest weighs so many times the largest. */
-#define REST_MAX 2u
+#define REST_MAX 3u
 /* Packs are joined when together they weigh so many times the heaviest of them: whatever is written
  * again is then in a pack that has grown so much, so that it is seldom. Some packs of each size
  * stay. */

@@ -52,6 +52,7 @@ static void release_work(struct ph__maint *maint)
 	ph__maint_reach_release(maint);
 	ph_txn_free(maint->txn);
 	maint->txn = NULL;
+	maint->written = 0;
 	ph_snapshot_release(maint->snapshot);
 	maint->snapshot = NULL;
 	ph__admission_release(&maint->admission);

@@ -37,6 +37,7 @@ void world_init(struct world *w, uint64_t seed, uint64_t disk_bytes)
 	memset(w, 0, sizeof(*w));
 	fixture_init(&w->f, seed % 7 == 3 ? PH_HASH_SHA256 : PH_HASH_SHA1);
 	ph_test_rng_init(&w->rng, seed);
+	w->blob_bytes = 600;
 	for (uint32_t i = 0; i < WORLD_BRANCHES; i++)
 		w->branches[i] = WORLD_NONE;
 	if (disk_bytes) {
@@ -69,15 +70,15 @@ void world_reopen(struct world *w)
 
 static uint32_t new_blob(struct world *w, uint32_t old)
 {
-	char text[600];
+	char text[WORLD_BLOB_MAX];
 	uint64_t number = ph_test_rng_next(&w->rng);
 
 	if (old == WORLD_NONE)
-		ph_test_rng_text(&w->rng, text, sizeof(text));
+		ph_test_rng_text(&w->rng, text, w->blob_bytes);
 	else
-		memcpy(text, w->f.all.entries[old].data, sizeof(text));
+		memcpy(text, w->f.all.entries[old].data, w->blob_bytes);
 	memcpy(text + 8 * ph_test_rng_below(&w->rng, 70), &number, sizeof(number));
-	return ph_test_pack_add(&w->f.all, PH_OBJ_BLOB, text, sizeof(text));
+	return ph_test_pack_add(&w->f.all, PH_OBJ_BLOB, text, w->blob_bytes);
 }
 
 uint32_t world_commit(struct world *w, uint32_t parent)
@@ -210,6 +211,7 @@ void world_request(struct world *w, uint32_t branch, uint32_t commit, struct ph_
 	flush(out);
 	if (commit != WORLD_NONE)
 		make_pack(w, commit, out);
+	w->pushed += out->len;
 }
 
 static void expect_taken(struct world *w, const struct answer *answer, uint32_t branch)

@@ -14,6 +14,7 @@
 #define WORLD_REPO "r"
 #define WORLD_FILES 3u
 #define WORLD_COMMITS_MAX 400u
+#define WORLD_BLOB_MAX 32768u
 #define WORLD_BRANCHES 5u
 #define WORLD_NONE UINT32_MAX
 
@@ -30,6 +31,8 @@ struct world {
 	struct world_commit commits[WORLD_COMMITS_MAX];
 	uint32_t count;
 	uint32_t branches[WORLD_BRANCHES]; /* commits, or WORLD_NONE */
+	uint64_t pushed;                   /* bytes of all requests */
+	size_t blob_bytes;                 /* of a file: 600, or what a test sets before a commit */
 };
 
 /* disk_bytes 0: in memory. */

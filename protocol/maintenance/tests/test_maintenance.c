@@ -164,11 +164,9 @@ static void test_whole_packs_go(void **state)
 	(void)state;
 	world_init(w, 12, 64 << 20);
 	grow(0, 100);
-	/* All is joined, twice, and no credit left to do that again. */
-	for (int i = 0; i < 2; i++) {
-		grow(0, 10);
-		settle();
-	}
+	/* All is joined, and no credit left to do that again. */
+	grow(0, 10);
+	settle();
 	assert_int_equal(world_packs(w, &entries), 1);
 	tip = grow(1, 20);
 	other = grow(2, 20);
@@ -184,9 +182,35 @@ static void test_whole_packs_go(void **state)
 	assert_false(world_has(w, w->commits[tip].commit));
 	assert_true(world_has(w, w->commits[other].commit));
 	/* What went is no longer in the account: pushes earn from what there is now. */
-	grow(0, 60);
+	grow(0, 100);
 	settle();
 	assert_int_equal(world_packs(w, &entries), 1);
+	world_release(w);
+}
+
+/*
+ * Maintenance writes twice what was pushed, and no more for the bases that complete thin packs:
+ * here most of what a push adds to the store.
+ */
+static void test_writes_what_is_earned(void **state)
+{
+	uint64_t written = 0;
+
+	(void)state;
+	world_init(w, 13, 64 << 20);
+	w->blob_bytes = WORLD_BLOB_MAX;
+	grow(0, 60);
+	/* Files of one branch are sent as deltas on those of the other. */
+	world_push(w, 1, world_commit(w, w->branches[0]));
+	for (uint32_t i = 0; i < 100; i++) {
+		uint64_t before;
+
+		grow(i % 2, 3);
+		before = w->sim->written_bytes;
+		assert_int_equal(world_maintain(w, ALL_SLICES), 0);
+		written += w->sim->written_bytes - before;
+	}
+	assert_in_range(written, 1, 2 * w->pushed);
 	world_release(w);
 }
 
@@ -312,10 +336,8 @@ static void test_joined_some(void **state)
 
 		world_init(w, seed, 0);
 		grow(0, 280);
-		for (int i = 0; i < 2; i++) {
-			grow(0, 30);
-			assert_int_equal(world_maintain(w, ALL_SLICES), 0);
-		}
+		grow(0, 60);
+		assert_int_equal(world_maintain(w, ALL_SLICES), 0);
 		assert_int_equal(world_packs(w, &entries), 1);
 		world_push(w, 1, world_commit(w, w->branches[0]));
 		for (uint32_t i = 0; i < 39; i++)
@@ -461,11 +483,17 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_nothing_there),  cmocka_unit_test(test_lets_go),
-	        cmocka_unit_test(test_whole_packs_go), cmocka_unit_test(test_open_push_holds),
-	        cmocka_unit_test(test_joined_all),     cmocka_unit_test(test_joined_some),
-	        cmocka_unit_test(test_no_memory),      cmocka_unit_test(test_disk_full),
-	        cmocka_unit_test(test_gives_way),      cmocka_unit_test(test_random_in_memory),
+	        cmocka_unit_test(test_nothing_there),
+	        cmocka_unit_test(test_lets_go),
+	        cmocka_unit_test(test_whole_packs_go),
+	        cmocka_unit_test(test_writes_what_is_earned),
+	        cmocka_unit_test(test_open_push_holds),
+	        cmocka_unit_test(test_joined_all),
+	        cmocka_unit_test(test_joined_some),
+	        cmocka_unit_test(test_no_memory),
+	        cmocka_unit_test(test_disk_full),
+	        cmocka_unit_test(test_gives_way),
+	        cmocka_unit_test(test_random_in_memory),
 	        cmocka_unit_test(test_random_on_disk),
 	};
 
