@@ -81,13 +81,13 @@ static uint64_t used_bytes(void)
 
 /* ---- maintenance ---- */
 
-static void maintain(const char *repo)
+static void maintain(const char *repo, enum ph_maintenance_extent extent)
 {
 	uint64_t bytes = p.sim->written_bytes, flushes = p.sim->flushes, began_ms = p.now_ms;
 	double cpu = bench_cpu_s(), wall = bench_wall_s();
 	struct ph_session *session;
 
-	bench_check(ph_maintenance_open(&session, &p.client.service, repo), "maintenance");
+	bench_check(ph_maintenance_open(&session, &p.client.service, repo, extent), "maintenance");
 	while (!(ph_session_state(session) & PH_DONE)) {
 		if (!(ph_session_state(session) & PH_WANT_RUN) &&
 		    ph_session_deadline(session) != PH_NO_DEADLINE)
@@ -109,11 +109,12 @@ static void maintain(const char *repo)
 static void maintain_until(uint64_t until_ms)
 {
 	char repo[PH_REPO_NAME_MAX + 1];
+	enum ph_maintenance_extent extent;
 	uint64_t at_ms;
 
 	for (;;) {
-		if (ph_maintenance_queue_next(p.queue, p.now_ms, repo, &at_ms) == PH_OK) {
-			maintain(repo);
+		if (ph_maintenance_queue_next(p.queue, p.now_ms, repo, &extent, &at_ms) == PH_OK) {
+			maintain(repo, extent);
 		} else if (at_ms < until_ms) {
 			p.now_ms = at_ms > p.now_ms ? at_ms : p.now_ms;
 		} else {

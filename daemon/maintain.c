@@ -70,12 +70,12 @@ static bool wait_for(struct ph_keeper *keeper, const struct ph_session *session)
 }
 
 /* Returns the exit status. */
-static int maintain(struct ph_keeper *keeper, const char *repo)
+static int maintain(struct ph_keeper *keeper, const char *repo, enum ph_maintenance_extent extent)
 {
 	struct ph_session *session;
 	int exit_status = 2;
 
-	if (ph_maintenance_open(&session, &keeper->service, repo) != PH_OK)
+	if (ph_maintenance_open(&session, &keeper->service, repo, extent) != PH_OK)
 		return exit_status;
 	while (!(ph_session_state(session) & PH_DONE) && wait_for(keeper, session))
 		ph_session_run(session, ph__now_ms(), ph__wall_s(), SLICE_UNITS);
@@ -113,6 +113,7 @@ static void thread_main(void *arg)
 {
 	struct ph_keeper *keeper = arg;
 	char repo[PH_REPO_NAME_MAX + 1];
+	enum ph_maintenance_extent extent;
 	uint64_t at_ms;
 
 	/* Linux gives every thread a nice value of its own. Failing is harmless. */
@@ -122,12 +123,13 @@ static void thread_main(void *arg)
 		uint64_t began_ms = ph__now_ms();
 		int exit_status;
 
-		if (ph_maintenance_queue_next(keeper->queue, began_ms, repo, &at_ms) != PH_OK) {
+		if (ph_maintenance_queue_next(keeper->queue, began_ms, repo, &extent, &at_ms) !=
+		    PH_OK) {
 			idle(keeper, at_ms);
 			continue;
 		}
 		uv_mutex_unlock(&keeper->lock);
-		exit_status = maintain(keeper, repo);
+		exit_status = maintain(keeper, repo, extent);
 		uv_mutex_lock(&keeper->lock);
 		ph_maintenance_queue_ended(keeper->queue, repo, ph__now_ms(),
 		                           ph__now_ms() - began_ms, exit_status);

@@ -329,13 +329,14 @@ static bool run_upkeep(void)
 {
 	uint64_t start_ns = ph__plat_monotonic_ns(), ms = start_ns / NS_PER_MS, spent;
 	unsigned state = upkeep ? ph_session_state(upkeep) : 0;
+	enum ph_maintenance_extent extent;
 
 	if (!upkeep) {
 		upkeep_began_ms = ms;
-		if (ph_maintenance_queue_next(upkeep_queue, ms, upkeep_repo, &upkeep_at_ms) !=
-		    PH_OK)
+		if (ph_maintenance_queue_next(upkeep_queue, ms, upkeep_repo, &extent,
+		                              &upkeep_at_ms) != PH_OK)
 			return run_scrubber(ms);
-		return ph_maintenance_open(&upkeep, &upkeep_service, upkeep_repo) == PH_OK;
+		return ph_maintenance_open(&upkeep, &upkeep_service, upkeep_repo, extent) == PH_OK;
 	}
 	if (state & PH_DONE) {
 		ph_maintenance_queue_ended(upkeep_queue, upkeep_repo, ms, ms - upkeep_began_ms,

@@ -44,7 +44,7 @@ static enum ph_status open_inner(struct admin *admin)
 		service.wake_user = admin;
 		service.wake = on_wake;
 	}
-	return ph_maintenance_open(&admin->inner, &service, admin->repo);
+	return ph_maintenance_open(&admin->inner, &service, admin->repo, PH_MAINTENANCE_WHOLE);
 }
 
 static enum ph_step done(struct admin *admin)

@@ -155,7 +155,8 @@ struct ph__maint {
 	uint64_t written; /* bytes of packs and sections in the transaction, as far as they are
 	                     whole */
 	struct ph__maint_log log;
-	bool mark_only; /* the map's section only says that there can be none */
+	bool light, deferred; /* something is to be left for later, and was */
+	bool mark_only;       /* the map's section only says that there can be none */
 };
 
 typedef enum ph_step ph__maint_function(struct ph__maint *maint, uint32_t *budget);

@@ -4,7 +4,8 @@
  * so that what maintenance writes stays a small multiple of what was pushed: packs are joined when
  * there are several of about a size, and everything into one when what came since is no longer
  * small beside the largest and maint_credit.c has credit for it. What nobody can reach goes first
- * where that costs nothing, as whole packs.
+ * where that costs nothing, as whole packs. A light session makes maps, and leaves joining and
+ * dropping to one after the last push of a burst, as long as packs are not too many.
  */
 #include "maint_int.h"
 #include "map_section_int.h"
@@ -21,6 +22,8 @@
  * again is then in a pack that has grown so much, so that it is seldom. Some packs of each size
  * stay. */
 #define GROWTH 8u
+/* More packs than this are not left to be joined later: finding an object looks into each. */
+#define PACKS_LEFT_MAX PH_PACK_JOIN_MAX
 /* What an object weighs besides its bytes: about what one of a source tree's history takes. */
 #define OBJECT_BYTES 1024u
 /* Weights stay in range whatever a store says. */
@@ -110,6 +113,15 @@ static bool may_be_unreachable(const struct ph__maint *maint, uint32_t packs)
 	return false;
 }
 
+/* Whether a job is left for later. */
+static bool defer(struct ph__maint *maint, uint32_t packs)
+{
+	bool later = maint->light && !maint->no.room && packs <= PACKS_LEFT_MAX;
+
+	maint->deferred = maint->deferred || later;
+	return later;
+}
+
 /* What is made of packs anew; PH__MAINT_NOTHING when they are as they should be. */
 static enum ph__maint_job decide_writing(struct ph__maint *maint, const struct weighed *packs,
                                          uint32_t count)
@@ -120,12 +132,13 @@ static enum ph__maint_job decide_writing(struct ph__maint *maint, const struct w
 	for (uint32_t i = 0; i + 1 < count; i++)
 		rest += packs[i].weight;
 	if (!maint->no.drop && count > 1 && rest * REST_SHARE >= packs[count - 1].weight &&
-	    (rest >= packs[count - 1].weight * REST_MAX || ph__maint_affordable(maint))) {
+	    (rest >= packs[count - 1].weight * REST_MAX || ph__maint_affordable(maint)) &&
+	    !defer(maint, count)) {
 		choose(maint, packs, count);
 		return count > PH_PACK_JOIN_MAX ? PH__MAINT_SOME : PH__MAINT_ALL;
 	}
 	found = out_of_proportion(packs, maint->no.drop ? count : count - 1);
-	if (found > 1) {
+	if (found > 1 && !defer(maint, count)) {
 		choose(maint, packs, found);
 		return PH__MAINT_SOME;
 	}
@@ -147,7 +160,8 @@ static enum ph__maint_job decide(struct ph__maint *maint, struct weighed *packs,
 		job = decide_writing(maint, packs, count);
 	if (job != PH__MAINT_NOTHING)
 		return job;
-	if (maint->no.drop || maint->no.check || !may_be_unreachable(maint, count))
+	if (maint->no.drop || maint->no.check || !may_be_unreachable(maint, count) ||
+	    defer(maint, count))
 		return PH__MAINT_NOTHING;
 	choose(maint, packs, count);
 	return PH__MAINT_CHECK;

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Which repository is to be looked after next. A push seldom comes alone, so one that changed waits
- * for a moment of quiet, but not for ever. How long its last maintenance took decides how soon the
- * next may begin, so that a busy repository does not keep a core busy for a gain that the next push
- * takes away.
+ * for a moment of quiet, but not for ever; and what the next push would make worthless waits until
+ * it has been calm for longer. How long its last maintenance took decides how soon the next may
+ * begin, so that a busy repository does not keep a core busy for a gain that the next push takes
+ * away.
  */
 #include <packhorse/maintenance.h>
 
 #include <string.h>
 
-/* Without another push for this long it is quiet: what a burst brings is joined at once. It is
- * taken for quiet after the second, or so many pushes. */
+/* Without another push for this long it is quiet, and calm. It is taken for either after so long,
+ * and for quiet after so many pushes. */
 #define QUIET_MS 1000u
+#define CALM_MS 10000u
 #define NOISE_MS_MAX 300000u
 #define NOISE_CHANGES_MAX 512u
 /* Pause after maintenance, in times of what it took, and at most. */
@@ -24,8 +26,10 @@
 
 struct item {
 	char name[PH_REPO_NAME_MAX + 1];
-	bool due;
-	uint64_t first_ms, last_ms; /* of the changes since the last time */
+	bool due;                   /* when it is quiet */
+	bool left;                  /* something was, for when it is calm */
+	uint64_t first_ms, last_ms; /* of the changes since the last time; last: of all */
+	uint64_t left_ms;           /* since when something is left */
 	uint64_t not_before_ms;
 	uint32_t changes;
 };
@@ -73,7 +77,8 @@ static void forget(struct ph_maintenance_queue *queue, uint64_t now_ms)
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < queue->count; i++)
-		if (queue->items[i].due || queue->items[i].not_before_ms > now_ms)
+		if (queue->items[i].due || queue->items[i].left ||
+		    queue->items[i].not_before_ms > now_ms)
 			queue->items[kept++] = queue->items[i];
 	queue->count = kept;
 }
@@ -125,28 +130,57 @@ void ph_maintenance_queue_changed(struct ph_maintenance_queue *queue, const char
 	item->changes++;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t quiet_at(const struct item *item)
+{
+	if (item->changes >= NOISE_CHANGES_MAX)
+		return item->first_ms;
+	return least(item->last_ms + QUIET_MS, item->first_ms + NOISE_MS_MAX);
+}
+
+/* What has been left for long does not wait for calm any more. */
+static uint64_t calm_at(const struct item *item)
+{
+	uint64_t at = item->last_ms + CALM_MS;
+
+	return item->left ? least(at, item->left_ms + NOISE_MS_MAX) : at;
+}
+
 static uint64_t due_at(const struct item *item)
 {
-	uint64_t at = item->last_ms + QUIET_MS;
+	uint64_t at = PH_NO_DEADLINE;
 
-	if (at > item->first_ms + NOISE_MS_MAX)
-		at = item->first_ms + NOISE_MS_MAX;
-	if (item->changes >= NOISE_CHANGES_MAX)
-		at = item->first_ms;
+	if (item->due)
+		at = quiet_at(item);
+	if (item->left)
+		at = least(at, calm_at(item));
 	return at > item->not_before_ms ? at : item->not_before_ms;
 }
 
 enum ph_status ph_maintenance_queue_next(struct ph_maintenance_queue *queue, uint64_t now_ms,
-                                         char *out, uint64_t *at_ms)
+                                         char *out, enum ph_maintenance_extent *extent,
+                                         uint64_t *at_ms)
 {
 	struct item *next = NULL;
 
-	for (uint32_t i = 0; i < queue->count; i++)
-		if (queue->items[i].due && (!next || due_at(&queue->items[i]) < due_at(next)))
-			next = &queue->items[i];
+	for (uint32_t i = 0; i < queue->count; i++) {
+		struct item *item = &queue->items[i];
+
+		if ((item->due || item->left) && (!next || due_at(item) < due_at(next)))
+			next = item;
+	}
+	*extent = PH_MAINTENANCE_WHOLE;
 	*at_ms = next ? due_at(next) : PH_NO_DEADLINE;
 	if (next && *at_ms <= now_ms) {
 		next->due = false;
+		if (now_ms < calm_at(next))
+			*extent = PH_MAINTENANCE_LIGHT;
+		else
+			next->left = false;
 		memcpy(out, next->name, sizeof(next->name));
 		return PH_OK;
 	}
@@ -159,6 +193,13 @@ enum ph_status ph_maintenance_queue_next(struct ph_maintenance_queue *queue, uin
 	return PH_OK;
 }
 
+static void leave(struct item *item, uint64_t now_ms)
+{
+	if (!item->left)
+		item->left_ms = now_ms;
+	item->left = true;
+}
+
 void ph_maintenance_queue_ended(struct ph_maintenance_queue *queue, const char *repo,
                                 uint64_t now_ms, uint64_t took_ms, int exit_status)
 {
@@ -168,10 +209,15 @@ void ph_maintenance_queue_ended(struct ph_maintenance_queue *queue, const char *
 
 	if (exit_status == 2 && pause_ms < LEFT_MS)
 		pause_ms = LEFT_MS;
-	item = pause_ms > 0 ? item_of(queue, repo, now_ms) : NULL;
-	if (!item)
+	item = pause_ms > 0 || exit_status == 3 ? item_of(queue, repo, now_ms) : NULL;
+	if (!item) {
+		if (exit_status == 3)
+			scan_again(queue);
 		return;
+	}
 	item->not_before_ms = now_ms + pause_ms;
+	if (exit_status == 3)
+		leave(item, now_ms);
 	if (exit_status == 2 && !item->due) {
 		item->due = true;
 		item->first_ms = item->last_ms = now_ms;

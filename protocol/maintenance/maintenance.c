@@ -80,7 +80,9 @@ static enum ph_step trim(struct ph__maint *maint, uint32_t *budget)
 		return PH_STEP_AGAIN;
 	if (maint->no.room)
 		return finish(maint, 1);
-	return finish(maint, maint->left ? 2 : 0);
+	if (maint->left)
+		return finish(maint, 2);
+	return finish(maint, maint->deferred ? 3 : 0);
 }
 
 enum ph_step ph__maint_fail(struct ph__maint *maint, enum ph_status status, const char *during)
@@ -384,7 +386,7 @@ static void maint_free(struct ph_session *session)
 static const struct ph_session_ops ops = {.step = step, .free = maint_free};
 
 enum ph_status ph_maintenance_open(struct ph_session **out, const struct ph_service *service,
-                                   const char *repo)
+                                   const char *repo, enum ph_maintenance_extent extent)
 {
 	struct ph__maint *maint = ph_mem_zalloc(service->alloc, 1, sizeof(*maint));
 	size_t len = strlen(repo);
@@ -401,6 +403,7 @@ enum ph_status ph_maintenance_open(struct ph_session **out, const struct ph_serv
 	memcpy(maint->repo, repo, len <= PH_REPO_NAME_MAX ? len + 1 : 0);
 	ph__admission_init(&maint->admission, &maint->session);
 	ph__commit_init(&maint->commit, &maint->session);
+	maint->light = extent == PH_MAINTENANCE_LIGHT;
 	/* No bytes come in. */
 	maint->session.eof = true;
 	*out = &maint->session;

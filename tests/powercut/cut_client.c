@@ -94,7 +94,7 @@ void cut_push_begin(struct cut_world *w, struct cut_client *c, const char *repo,
 void cut_maintain_begin(struct cut_world *w, struct cut_client *c, const char *repo)
 {
 	begin(w, c, repo);
-	if (ph_maintenance_open(&c->session, &w->service, repo) != PH_OK)
+	if (ph_maintenance_open(&c->session, &w->service, repo, PH_MAINTENANCE_WHOLE) != PH_OK)
 		abort();
 }
 

@@ -416,7 +416,7 @@ int world_maintain(struct world *w, uint32_t slices)
 	struct ph_session *session;
 	int exit_status = -1;
 
-	if (ph_maintenance_open(&session, &w->f.service, WORLD_REPO) != PH_OK)
+	if (ph_maintenance_open(&session, &w->f.service, WORLD_REPO, w->extent) != PH_OK)
 		return -2;
 	for (uint32_t i = 0; i < slices || ph_session_busy(session); i++) {
 		unsigned state = ph_session_state(session);

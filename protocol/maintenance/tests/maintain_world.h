@@ -31,6 +31,7 @@ struct world {
 	struct world_commit commits[WORLD_COMMITS_MAX];
 	uint32_t count;
 	uint32_t branches[WORLD_BRANCHES]; /* commits, or WORLD_NONE */
+	enum ph_maintenance_extent extent; /* whole, or what a test sets */
 	uint64_t pushed;                   /* bytes of all requests */
 	size_t blob_bytes;                 /* of a file: 600, or what a test sets before a commit */
 };

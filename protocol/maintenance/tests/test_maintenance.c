@@ -12,6 +12,8 @@
 #include "map_section_int.h"
 #include "tips_int.h"
 
+#include <packhorse/pack_join.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -211,6 +213,36 @@ static void test_writes_what_is_earned(void **state)
 		written += w->sim->written_bytes - before;
 	}
 	assert_in_range(written, 1, 2 * w->pushed);
+	world_release(w);
+}
+
+/* Light maintenance makes a map, and leaves joining and dropping until packs are too many. */
+static void test_light(void **state)
+{
+	uint32_t tip, entries;
+
+	(void)state;
+	world_init(w, 14, 0);
+	for (int i = 0; i < 12; i++)
+		grow(0, 5);
+	tip = grow(1, 80);
+	world_push(w, 1, WORLD_NONE);
+	w->extent = PH_MAINTENANCE_LIGHT;
+	assert_int_equal(world_maintain(w, ALL_SLICES), 3);
+	assert_int_equal(world_packs(w, &entries), 13);
+	assert_true(world_has(w, w->commits[tip].commit));
+	w->extent = PH_MAINTENANCE_WHOLE;
+	assert_int_equal(world_maintain(w, ALL_SLICES), 0);
+	assert_int_equal(world_packs(w, &entries), 1);
+	assert_false(world_has(w, w->commits[tip].commit));
+	w->extent = PH_MAINTENANCE_LIGHT;
+	assert_int_equal(world_maintain(w, ALL_SLICES), 0);
+	for (unsigned i = 0; i < PH_PACK_JOIN_MAX; i++)
+		world_push(w, 0, world_commit(w, w->branches[0]));
+	assert_int_equal(world_packs(w, &entries), 1 + PH_PACK_JOIN_MAX);
+	(void)world_maintain(w, ALL_SLICES);
+	assert_in_range(world_packs(w, &entries), 1, 20);
+	world_check(w);
 	world_release(w);
 }
 
@@ -458,7 +490,9 @@ static void test_nothing_there(void **state)
 	(void)state;
 	world_init(w, 12, 0);
 	assert_int_equal(world_maintain(w, ALL_SLICES), 0);
-	assert_int_equal(ph_maintenance_open(&session, &w->f.service, "no such"), PH_OK);
+	assert_int_equal(
+	        ph_maintenance_open(&session, &w->f.service, "no such", PH_MAINTENANCE_WHOLE),
+	        PH_OK);
 	ph_session_run(session, 0, 0, 100);
 	assert_int_equal(ph_session_state(session), PH_DONE);
 	assert_int_equal(ph_session_exit_status(session), 0);
@@ -483,17 +517,12 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_nothing_there),
-	        cmocka_unit_test(test_lets_go),
-	        cmocka_unit_test(test_whole_packs_go),
-	        cmocka_unit_test(test_writes_what_is_earned),
-	        cmocka_unit_test(test_open_push_holds),
-	        cmocka_unit_test(test_joined_all),
-	        cmocka_unit_test(test_joined_some),
-	        cmocka_unit_test(test_no_memory),
-	        cmocka_unit_test(test_disk_full),
-	        cmocka_unit_test(test_gives_way),
-	        cmocka_unit_test(test_random_in_memory),
+	        cmocka_unit_test(test_nothing_there),  cmocka_unit_test(test_lets_go),
+	        cmocka_unit_test(test_whole_packs_go), cmocka_unit_test(test_writes_what_is_earned),
+	        cmocka_unit_test(test_light),          cmocka_unit_test(test_open_push_holds),
+	        cmocka_unit_test(test_joined_all),     cmocka_unit_test(test_joined_some),
+	        cmocka_unit_test(test_no_memory),      cmocka_unit_test(test_disk_full),
+	        cmocka_unit_test(test_gives_way),      cmocka_unit_test(test_random_in_memory),
 	        cmocka_unit_test(test_random_on_disk),
 	};
 

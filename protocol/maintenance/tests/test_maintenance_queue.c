@@ -48,21 +48,34 @@ static void create(const char *name)
 	ph_txn_free(txn);
 }
 
+static void expect_extent(uint64_t now_ms, const char *name, enum ph_maintenance_extent expected)
+{
+	char out[PH_REPO_NAME_MAX + 1];
+	enum ph_maintenance_extent extent;
+	uint64_t at_ms;
+
+	assert_int_equal(ph_maintenance_queue_next(queue, now_ms, out, &extent, &at_ms), PH_OK);
+	assert_string_equal(out, name);
+	assert_int_equal(extent, expected);
+}
+
 static void expect(uint64_t now_ms, const char *name)
 {
 	char out[PH_REPO_NAME_MAX + 1];
+	enum ph_maintenance_extent extent;
 	uint64_t at_ms;
 
-	assert_int_equal(ph_maintenance_queue_next(queue, now_ms, out, &at_ms), PH_OK);
+	assert_int_equal(ph_maintenance_queue_next(queue, now_ms, out, &extent, &at_ms), PH_OK);
 	assert_string_equal(out, name);
 }
 
 static void expect_none(uint64_t now_ms, uint64_t until_ms)
 {
 	char out[PH_REPO_NAME_MAX + 1];
+	enum ph_maintenance_extent extent;
 	uint64_t at_ms;
 
-	assert_int_equal(ph_maintenance_queue_next(queue, now_ms, out, &at_ms), PH_END);
+	assert_int_equal(ph_maintenance_queue_next(queue, now_ms, out, &extent, &at_ms), PH_END);
 	assert_int_equal(at_ms, until_ms);
 }
 
@@ -104,6 +117,40 @@ static void test_waits_for_quiet(void **state)
 		ph_maintenance_queue_changed(queue, "x", ms);
 	}
 	expect(400511, "x");
+}
+
+/* What a light session leaves comes when no push has come for ten seconds, or after five minutes.
+ */
+static void test_waits_for_calm(void **state)
+{
+	(void)state;
+	create("a");
+	expect_extent(0, "a", PH_MAINTENANCE_WHOLE);
+	expect_none(0, PH_NO_DEADLINE);
+	ph_maintenance_queue_changed(queue, "x", 1000);
+	expect_extent(2000, "x", PH_MAINTENANCE_LIGHT);
+	ph_maintenance_queue_ended(queue, "x", 2100, 100, 3);
+	expect_none(2100, 11000);
+	ph_maintenance_queue_changed(queue, "x", 10000);
+	expect_none(10000, 11000);
+	expect_extent(11000, "x", PH_MAINTENANCE_LIGHT);
+	ph_maintenance_queue_ended(queue, "x", 11000, 0, 0);
+	expect_none(11000, 20000);
+	expect_extent(20000, "x", PH_MAINTENANCE_WHOLE);
+	ph_maintenance_queue_ended(queue, "x", 20000, 0, 0);
+	expect_none(20000, PH_NO_DEADLINE);
+	/* One that was held up is looked at wholly at once. */
+	ph_maintenance_queue_changed(queue, "x", 30000);
+	expect_extent(50000, "x", PH_MAINTENANCE_WHOLE);
+	/* One that is never calm. */
+	for (uint64_t ms = 100000; ms < 402000; ms += 2000) {
+		ph_maintenance_queue_changed(queue, "x", ms);
+		expect_extent(ms + 1000, "x",
+		              ms < 400000 ? PH_MAINTENANCE_LIGHT : PH_MAINTENANCE_WHOLE);
+		if (ms < 400000)
+			ph_maintenance_queue_ended(queue, "x", ms + 1000, 0, 3);
+	}
+	expect_none(402000, PH_NO_DEADLINE);
 }
 
 static void test_pauses(void **state)
@@ -163,6 +210,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(test_all_at_first, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_waits_for_quiet, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_waits_for_calm, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_pauses, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
