@@ -137,9 +137,10 @@ enum ph_status ph__maint_account(struct ph__maint *maint)
 
 	if (spent == 0 && maint->join.count == 0)
 		return PH_OK;
-	/* Nothing is written where packs only go. */
+	/* Nothing is written where packs only go. What has to be joined in the middle of a long
+	 * burst does not take from what its end has earned. */
 	if (spent > 0)
-		spent += COMMIT_BYTES;
+		spent = maint->light ? 0 : spent + COMMIT_BYTES;
 	bytes = weigh_all(maint).bytes;
 	left = credit(maint, bytes);
 	for (uint32_t i = 0; i < maint->join.count; i++)

@@ -23,7 +23,7 @@
  * stay. */
 #define GROWTH 8u
 /* More packs than this are not left to be joined later: finding an object looks into each. */
-#define PACKS_LEFT_MAX PH_PACK_JOIN_MAX
+#define PACKS_LEFT_MAX 48u
 /* What an object weighs besides its bytes: about what one of a source tree's history takes. */
 #define OBJECT_BYTES 1024u
 /* Weights stay in range whatever a store says. */

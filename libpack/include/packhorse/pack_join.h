@@ -17,7 +17,7 @@ extern "C" {
 #endif
 
 /* Packs that can be joined at once: their indexes are read side by side. */
-#define PH_PACK_JOIN_MAX 256u
+#define PH_PACK_JOIN_MAX 64u
 
 struct ph_pack_join;
 
