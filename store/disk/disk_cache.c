@@ -3,7 +3,9 @@
  * A bounded cache of what was read from the device and verified: nodes of trees, chunks of
  * sections. Keys name content, not places (a node by epoch, block and checksum; a section by a
  * number of its own), so nothing ever has to be invalidated. Replacement is second chance: what was
- * read twice outlives what streams through. Shards keep readers out of each other's way.
+ * read twice outlives what streams through. Shards keep readers out of each other's way. What is
+ * dropped is kept for the next entry: given back each time, and taken anew by whichever thread
+ * reads next, entries left holes in the heap that were larger than the cache.
  */
 #include "disk_int.h"
 
@@ -61,6 +63,7 @@ void ph__disk_cache_release(struct ph__disk_cache *cache)
 			ph_mem_free(cache->alloc, entry);
 			entry = next;
 		}
+		ph_mem_free(cache->alloc, shard->spare);
 		ph_mem_free(cache->alloc, shard->buckets);
 		if (cache->sync && shard->lock)
 			cache->sync->mutex_free(cache->sync->user, shard->lock);
@@ -98,11 +101,27 @@ bool ph__disk_cache_copy(struct ph__disk_cache *cache, const struct ph__disk_cac
 	return entry != NULL;
 }
 
+static struct ph__disk_cache_entry *take_spare(struct ph__disk_cache *cache,
+                                               struct ph__disk_cache_shard *shard, uint32_t len)
+{
+	struct ph__disk_cache_entry *entry = NULL;
+	ph__lock(cache->sync, shard->lock);
+	if (shard->spare && shard->spare->len == len) {
+		entry = shard->spare;
+		shard->spare = NULL;
+	}
+	ph__unlock(cache->sync, shard->lock);
+	return entry;
+}
+
 struct ph__disk_cache_entry *ph__disk_cache_entry_new(struct ph__disk_cache *cache,
                                                       const struct ph__disk_cache_key *key,
                                                       uint32_t len)
 {
-	struct ph__disk_cache_entry *entry = ph_mem_alloc(cache->alloc, sizeof(*entry) + len);
+	struct ph__disk_cache_shard *shard = shard_of(cache, hash_of(key));
+	struct ph__disk_cache_entry *entry = take_spare(cache, shard, len);
+	if (!entry)
+		entry = ph_mem_alloc(cache->alloc, sizeof(*entry) + len);
 	if (!entry)
 		return NULL;
 	memset(entry, 0, sizeof(*entry));
@@ -161,7 +180,8 @@ static void make_room(struct ph__disk_cache *cache, struct ph__disk_cache_shard 
 		}
 		unchain(cache, shard, entry);
 		shard->bytes -= sizeof(*entry) + entry->len;
-		ph_mem_free(cache->alloc, entry);
+		ph_mem_free(cache->alloc, shard->spare);
+		shard->spare = entry;
 	}
 }
 

@@ -338,7 +338,8 @@ struct ph__disk_cache_shard {
 	void *lock;
 	struct ph__disk_cache_entry **buckets;
 	struct ph__disk_cache_entry *newest, *oldest;
-	uint64_t bytes;
+	struct ph__disk_cache_entry *spare; /* the last that was dropped, or NULL */
+	uint64_t bytes;                     /* without the spare's */
 };
 
 #define PH__CACHE_SHARDS 8u
