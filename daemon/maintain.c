@@ -9,6 +9,7 @@
 #include "daemon_int.h"
 #include <packhorse/maintenance.h>
 #include <packhorse/scrubber.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -82,6 +83,8 @@ static int maintain(struct ph_keeper *keeper, const char *repo, enum ph_maintena
 	if (ph_session_state(session) & PH_DONE)
 		exit_status = ph_session_exit_status(session);
 	ph_session_free(session);
+	/* Its many small blocks go back to the system: free alone keeps them for later. */
+	(void)malloc_trim(0);
 	return exit_status;
 }
 
