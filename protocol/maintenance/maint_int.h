@@ -71,6 +71,7 @@ enum ph__maint_job {
 	PH__MAINT_PACKS,      /* let go of packs of which no ref reaches anything */
 	PH__MAINT_MAP_ONLY,   /* make the map of the largest pack */
 	PH__MAINT_FULLS_ONLY, /* make its full entries */
+	PH__MAINT_NOTE_ONLY,  /* note that all of the only pack is reachable, as a check has seen */
 	PH__MAINT_LOG         /* bring the ref of the push log up to date */
 };
 

@@ -235,11 +235,34 @@ static bool is_current(struct ph__maint *maint)
 	return same;
 }
 
+/* Nothing of the only pack is out of reach. If it came without a note, as one that was imported
+ * did, it gets one: or every start would walk all of it again. */
+static enum ph_step note_it(struct ph__maint *maint)
+{
+	enum ph_status status =
+	        ph_store_begin(maint->session.service.store, maint->snapshot, &maint->txn);
+
+	if (status == PH_OK)
+		status = ph_txn_attach(maint->txn, ph_snapshot_pack_id(maint->snapshot, 0),
+		                       PH__SECTION_TIPS, &maint->join.tips);
+	if (status != PH_OK) {
+		maint->no.check = true;
+		return ph__maint_again(maint);
+	}
+	maint->job = PH__MAINT_NOTE_ONLY;
+	maint->join.count = 0;
+	maint->join.stats.objects = (uint32_t)maint->entries;
+	return ph__maint_go(maint, PH__MAINT_NOTE_BEGIN);
+}
+
 /* What becomes of what is out of reach. */
 static enum ph_step judge(struct ph__maint *maint, uint64_t unreachable)
 {
 	uint32_t packs = maint->source->ops->packs(maint->source);
 
+	if (unreachable == 0 && packs == 1 && !maint->no.room && maint->refs <= PH__TIPS_MAX &&
+	    !ph_snapshot_section(maint->snapshot, 0, PH__SECTION_TIPS))
+		return note_it(maint);
 	if (unreachable > 0 && ph__maint_drop_due(maint)) {
 		maint->job = PH__MAINT_PACKS;
 		return walk_it(maint);

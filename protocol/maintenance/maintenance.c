@@ -280,6 +280,9 @@ static void say_done(struct ph__maint *maint)
 		              maint->entries);
 	else if (maint->job == PH__MAINT_FULLS_ONLY)
 		ph__maint_say(maint, "made full entries of what HEAD names");
+	else if (maint->job == PH__MAINT_NOTE_ONLY)
+		ph__maint_say(maint, "noted that refs reach all of %" PRIu64 " objects",
+		              maint->entries);
 	else if (maint->job == PH__MAINT_PACKS)
 		ph__maint_say(maint,
 		              "let go of %" PRIu32 " pack%s of which no ref reaches anything",

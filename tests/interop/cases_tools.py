@@ -94,6 +94,21 @@ def import_round_trip(world):
 
 
 @daemon
+def import_is_noted(world):
+    """All of an imported pack is walked for what nobody reaches once, and not at every start."""
+    path = image(world)
+    work = world.history("work", 20)
+    world.git("repack", "-a", "-d", "-q", cwd=work)
+    tool(world, 0, "import", path, "x", work)
+    for told in (1, 0):
+        server = world.serve("store.img")
+        world.ssh(server, "repo", "maintain", "x")
+        check("nothing was due" in world.ssh(server, "repo", "maintain", "x").text, "something is always due")
+        equal(server.text().count("refs reach all"), told, "walks that found all in reach")
+        server.stop()
+
+
+@daemon
 def import_kinds(world):
     """A bare repository, .git, a linked worktree, alternates, nothing at all, a detached HEAD."""
     path, work = image(world), world.history("work", 20)
@@ -474,5 +489,6 @@ def tools_on_devices(world):
         subprocess.run(["losetup", "-d", device], check=True)
 
 
-CASES = [import_round_trip, import_kinds, import_shallow, import_bundles, import_cut_off, import_damaged, import_refused,
-         import_read_only, tools_interrupted, tools_progress, mkfs_blank, tools_on_devices]
+CASES = [import_round_trip, import_is_noted, import_kinds, import_shallow, import_bundles, import_cut_off,
+         import_damaged, import_refused, import_read_only, tools_interrupted, tools_progress, mkfs_blank,
+         tools_on_devices]
