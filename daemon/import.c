@@ -357,7 +357,9 @@ enum ph_status ph__import_pack_end(struct ph_import *import, const char *name)
 		return status;
 	ph__progress_end(&import->progress);
 	stats = *ph_pack_in_stats(import->pack_in);
-	import->closed = import->closed || ph_pack_in_closed(import->pack_in);
+	/* A pack of no objects refers to nothing, and proves nothing of those that follow it. */
+	if (stats.announced > 0 && ph_pack_in_closed(import->pack_in))
+		import->closed = true;
 	ph_pack_in_free(import->pack_in);
 	import->pack_in = NULL;
 	import->objects += stats.received;

@@ -302,6 +302,20 @@ def import_damaged(world):
 
 
 @daemon
+def import_empty_pack(world):
+    """git's pack of no objects proves nothing: what loose objects lack beside it is found all the same."""
+    path, work = image(world), world.history("work", 2)
+    world.git("pack-objects", "-q", ".git/objects/pack/pack", cwd=work)
+    git = os.path.join(work, ".git")
+    check(packs(git, ".idx") and loose(git), "a pack of no objects, and loose ones")
+    round_trip(world, path, work, "whole")
+    blob = world.rev(work, "HEAD:dir0/sub/file0")
+    os.unlink(os.path.join(git, "objects", blob[:2], blob[2:]))
+    check(blob in tool(world, 1, "import", path, "lacks", work), "the object that is missing")
+    equal(sorted(repositories(world, path)), ["whole"], "repositories")
+
+
+@daemon
 def import_refused(world):
     """Wrong arguments, names, places; what is there already; images that are full, read-only or none."""
     path, work = image(world), world.history("work", 12)
@@ -489,6 +503,6 @@ def tools_on_devices(world):
         subprocess.run(["losetup", "-d", device], check=True)
 
 
-CASES = [import_round_trip, import_is_noted, import_kinds, import_shallow, import_bundles, import_cut_off,
-         import_damaged, import_refused, import_read_only, tools_interrupted, tools_progress, mkfs_blank,
+CASES = [import_round_trip, import_is_noted, import_kinds, import_shallow, import_bundles, import_cut_off, import_damaged,
+         import_empty_pack, import_refused, import_read_only, tools_interrupted, tools_progress, mkfs_blank,
          tools_on_devices]
