@@ -24,6 +24,7 @@ struct fsck {
 	struct ph_progress progress;
 	const char *repo; /* the one at work */
 	uint64_t findings, objects, repos, bytes;
+	uint64_t unchecked;              /* objects, and walks of refs, that a limit is below */
 	uint64_t hit;                    /* repositories with findings */
 	char last[PH_REPO_NAME_MAX + 1]; /* the one of the last finding */
 	bool store;                      /* the store itself has some */
@@ -38,8 +39,8 @@ static void usage(FILE *to)
 	      "  --json    what was found, for programs\n"
 	      "  --quiet   no progress\n"
 	      "\n"
-	      "Exit code 0: no damage, 3: damage was found and printed, 1: it could not be "
-	      "opened.\n"
+	      "Exit code 0: no damage, 3: damage was found and printed, 1: not all could be "
+	      "checked.\n"
 	      "Nothing is written.\n",
 	      to);
 }
@@ -114,21 +115,37 @@ static void on_found(void *user, const struct ph_finding *finding)
 	}
 }
 
-static void found(struct fsck *fsck, enum ph_finding_part part, const char *what, const char *which,
-                  enum ph_status status)
+/* Memory that is not there ends the check, what a limit is below is left out: neither is damage. */
+static enum ph_status judge(struct fsck *fsck, const struct ph_finding *finding)
+{
+	if (finding->status == PH_ERR_NOMEM)
+		return PH_ERR_NOMEM;
+	if (finding->status != PH_ERR_LIMIT) {
+		on_found(fsck, finding);
+		return PH_OK;
+	}
+	ph__progress_clear(&fsck->progress);
+	fprintf(stderr, "packhorse: repository %s: %s is not checked: %s\n", finding->repo,
+	        finding->what, ph_status_text(finding->status));
+	fsck->unchecked++;
+	return PH_OK;
+}
+
+static enum ph_status found(struct fsck *fsck, enum ph_finding_part part, const char *what,
+                            const char *which, enum ph_status status)
 {
 	char text[512];
 	struct ph_finding finding = {
 	        .part = part, .status = status, .repo = fsck->repo, .what = text, .advice = ""};
 
 	snprintf(text, sizeof(text), "%s%s%s", what, *which ? " " : "", which);
-	on_found(fsck, &finding);
+	return judge(fsck, &finding);
 }
 
 /* ---- objects ---- */
 
-static void object_found(struct fsck *fsck, enum ph_hash_algo algo, const struct ph_oid *oid,
-                         enum ph_status status)
+static enum ph_status object_found(struct fsck *fsck, enum ph_hash_algo algo,
+                                   const struct ph_oid *oid, enum ph_status status)
 {
 	char text[PH_OID_HEX_MAX + 16] = "object ";
 	struct ph_finding finding = {.part = PH_FINDING_OBJECT,
@@ -142,12 +159,12 @@ static void object_found(struct fsck *fsck, enum ph_hash_algo algo, const struct
 	                             .oids = {*oid}};
 
 	ph_oid_to_hex(text + 7, algo, oid);
-	on_found(fsck, &finding);
+	return judge(fsck, &finding);
 }
 
 /* One object, made from its entry and hashed. */
-static void check_object(struct fsck *fsck, struct ph_reader *reader, struct ph_loc loc,
-                         enum ph_hash_algo algo)
+static enum ph_status check_object(struct fsck *fsck, struct ph_reader *reader, struct ph_loc loc,
+                                   enum ph_hash_algo algo)
 {
 	const struct ph_source *source = ph_reader_source(reader);
 	char place[64];
@@ -158,8 +175,7 @@ static void check_object(struct fsck *fsck, struct ph_reader *reader, struct ph_
 
 	if (status != PH_OK) {
 		snprintf(place, sizeof(place), "%" PRIu32 " of pack %" PRIu32, loc.pos, loc.pack);
-		found(fsck, PH_FINDING_OBJECT, "object", place, status);
-		return;
+		return found(fsck, PH_FINDING_OBJECT, "object", place, status);
 	}
 	status = ph_reader_read(reader, loc, fsck->image.limits.object_bytes_max, &object);
 	if (status == PH_OK) {
@@ -168,33 +184,32 @@ static void check_object(struct fsck *fsck, struct ph_reader *reader, struct ph_
 			status = PH_ERR_CORRUPT;
 		ph_object_release(reader, &object);
 	}
-	if (status != PH_OK)
-		object_found(fsck, algo, &entry.oid, status);
+	return status == PH_OK ? PH_OK : object_found(fsck, algo, &entry.oid, status);
 }
 
-static void check_objects(struct fsck *fsck, struct ph_snapshot *snapshot)
+static enum ph_status check_objects(struct fsck *fsck, struct ph_snapshot *snapshot)
 {
 	const struct ph_source *source = ph_snapshot_source(snapshot);
 	struct ph_reader *reader;
 	enum ph_status status =
 	        ph_reader_new(&reader, source, fsck->image.options.alloc, &fsck->image.limits);
 
-	if (status != PH_OK) {
-		found(fsck, PH_FINDING_OBJECT, "reading", "objects", status);
-		return;
-	}
-	for (uint32_t pack = 0; pack < source->ops->packs(source); pack++) {
+	if (status != PH_OK)
+		return found(fsck, PH_FINDING_OBJECT, "reading", "objects", status);
+	for (uint32_t pack = 0; pack < source->ops->packs(source) && status == PH_OK; pack++) {
 		uint32_t entries;
 		uint64_t bytes;
 
 		source->ops->pack_size(source, pack, &entries, &bytes);
-		for (uint32_t pos = 0; pos < entries; pos++) {
-			check_object(fsck, reader, (struct ph_loc){pack, pos}, snapshot->algo);
+		for (uint32_t pos = 0; pos < entries && status == PH_OK; pos++) {
+			status = check_object(fsck, reader, (struct ph_loc){pack, pos},
+			                      snapshot->algo);
 			fsck->objects++;
 			ph__progress_at(&fsck->progress, fsck->objects, 0);
 		}
 	}
 	ph_reader_free(reader);
+	return status;
 }
 
 /* All refs as wants; one that names nothing is a finding of its own. */
@@ -213,7 +228,11 @@ static enum ph_status want_refs(struct fsck *fsck, struct ph_snapshot *snapshot,
 		enum ph_status wanted = *ref.target ? PH_OK : ph_walk_want(walk, &ref.oid);
 
 		if (wanted != PH_OK)
-			found(fsck, PH_FINDING_REF, "ref", ref.name, wanted);
+			wanted = found(fsck, PH_FINDING_REF, "ref", ref.name, wanted);
+		if (wanted != PH_OK) {
+			status = wanted;
+			break;
+		}
 	}
 	ph_ref_iter_free(iter);
 	for (uint32_t i = 0; i < shallows && status == PH_END; i++)
@@ -222,7 +241,7 @@ static enum ph_status want_refs(struct fsck *fsck, struct ph_snapshot *snapshot,
 	return status == PH_END ? PH_OK : status;
 }
 
-static void check_refs(struct fsck *fsck, struct ph_snapshot *snapshot)
+static enum ph_status check_refs(struct fsck *fsck, struct ph_snapshot *snapshot)
 {
 	struct ph_walk_options options = {.source = ph_snapshot_source(snapshot),
 	                                  .alloc = fsck->image.options.alloc,
@@ -242,33 +261,45 @@ static void check_refs(struct fsck *fsck, struct ph_snapshot *snapshot)
 				break;
 		}
 		if (status != PH_OK)
-			found(fsck, PH_FINDING_REF, "refs reach", ph_walk_error(walk)->detail,
-			      status);
+			status = found(fsck, PH_FINDING_REF, "refs reach",
+			               ph_walk_error(walk)->detail, status);
 		ph_walk_free(walk);
-		return;
+		return status;
 	}
-	found(fsck, PH_FINDING_REF, "following", "refs", status);
+	return found(fsck, PH_FINDING_REF, "following", "refs", status);
+}
+
+static enum ph_status check_repo(struct fsck *fsck)
+{
+	struct ph_snapshot *snapshot;
+	enum ph_status status = ph_store_snapshot(fsck->image.store, fsck->repo, &snapshot);
+
+	if (status != PH_OK)
+		return found(fsck, PH_FINDING_TREE, "opening it", "", status);
+	status = check_objects(fsck, snapshot);
+	if (status == PH_OK)
+		status = check_refs(fsck, snapshot);
+	ph_snapshot_release(snapshot);
+	return status;
 }
 
 static enum ph_status check_deep(struct fsck *fsck)
 {
 	char name[PH_REPO_NAME_MAX + 1], last[PH_REPO_NAME_MAX + 1] = "";
-	enum ph_status status;
+	enum ph_status status = PH_OK;
 
-	while ((status = ph_store_next_repo(fsck->image.store, last, name)) == PH_OK) {
-		struct ph_snapshot *snapshot;
-
+	while (status == PH_OK) {
+		status = ph_store_next_repo(fsck->image.store, last, name);
+		if (status != PH_OK)
+			break;
 		memcpy(last, name, sizeof(last));
 		fsck->repo = last;
-		status = ph_store_snapshot(fsck->image.store, name, &snapshot);
-		if (status != PH_OK) {
-			found(fsck, PH_FINDING_TREE, "opening it", "", status);
-			continue;
-		}
-		check_objects(fsck, snapshot);
-		check_refs(fsck, snapshot);
-		ph_snapshot_release(snapshot);
+		status = check_repo(fsck);
 	}
+	/* Which repositories follow cannot be read: that is damage, too. */
+	fsck->repo = "";
+	if (status == PH_ERR_CORRUPT || status == PH_ERR_IO)
+		return found(fsck, PH_FINDING_TREE, "listing", "repositories", status);
 	return status == PH_END ? PH_OK : status;
 }
 
@@ -312,18 +343,28 @@ static void advise(const struct fsck *fsck)
 	       path);
 }
 
-static void sum_up(const struct fsck *fsck)
+/* ended: all was looked at that can be. There is no verdict on what was not. */
+static void sum_up(const struct fsck *fsck, bool ended)
 {
+	const char *clean = fsck->findings ? "false" : "true";
+
+	if (!ended || (fsck->unchecked && !fsck->findings))
+		clean = "null";
 	if (fsck->json) {
 		printf("%s], \"findings_count\": %" PRIu64 ", \"repositories\": %" PRIu64
 		       ", \"repositories_damaged\": %" PRIu64 ", \"objects\": %" PRIu64
-		       ", \"bytes\": %" PRIu64 ", \"clean\": %s}\n",
+		       ", \"bytes\": %" PRIu64 ", \"unchecked\": %" PRIu64 ", \"clean\": %s}\n",
 		       fsck->findings ? "\n  " : "", fsck->findings, fsck->repos, fsck->hit,
-		       fsck->objects, fsck->bytes, fsck->findings ? "false" : "true");
+		       fsck->objects, fsck->bytes, fsck->unchecked, clean);
 		return;
 	}
+	if (!ended)
+		return;
 	if (fsck->findings)
 		advise(fsck);
+	else if (fsck->unchecked)
+		printf("%s: no damage in what was checked; what is named above was not\n",
+		       fsck->image.path);
 	else if (fsck->deep)
 		printf("%s: clean, %" PRIu64 " objects\n", fsck->image.path, fsck->objects);
 	else
@@ -345,12 +386,14 @@ static int check_image(struct fsck *fsck)
 		status = check_deep(fsck);
 		ph__progress_clear(&fsck->progress);
 	}
-	sum_up(fsck);
+	sum_up(fsck, status == PH_OK);
 	if (status != PH_OK) {
 		ph__image_failed(fsck->image.path, "check", status);
 		return PH_EXIT_FAILURE;
 	}
-	return fsck->findings ? PH_EXIT_DAMAGED : PH_EXIT_OK;
+	if (fsck->findings)
+		return PH_EXIT_DAMAGED;
+	return fsck->unchecked ? PH_EXIT_FAILURE : PH_EXIT_OK;
 }
 
 int ph__tool_fsck(int argc, char **argv)
