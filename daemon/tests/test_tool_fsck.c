@@ -30,8 +30,8 @@ bool ph__image_open(struct ph_image *image, const char *path)
 	image->limits = world.limits;
 	image->options = world.options;
 	world.sim->open = true;
-	assert_status(ph_store_disk_open(&image->store, &world.sim->device, &image->options),
-	              PH_OK);
+	if (ph_store_disk_open(&image->store, &world.sim->device, &image->options) != PH_OK)
+		return false;
 	world.memory.fail_at = world.fail ? world.memory.calls + world.fail : 0;
 	return true;
 }
@@ -182,6 +182,37 @@ static void test_limit_and_damage(void **state)
 	assert_true(says("\"unchecked\": 1, \"clean\": false}"));
 }
 
+/* Where the list of repositories cannot be read to its end, too, a check ends with what it found.
+ */
+static void test_catalogue(void **state)
+{
+	struct ph_store *store;
+	char name[32];
+	uint32_t hits = 0;
+	(void)state;
+	world.sim->open = true;
+	assert_status(ph_store_disk_open(&store, &world.sim->device, &world.options), PH_OK);
+	for (uint32_t i = 0; i < 60; i++) {
+		snprintf(name, sizeof(name), "repository-%u", (unsigned)i);
+		assert_status(tool_create(store, name), PH_OK);
+	}
+	ph_store_close(store);
+	/* A byte of every block that may be one of the catalogue's: those of the ring are not. */
+	for (uint64_t at = 32 * 4096 + 100; at < world.sim->device.bytes; at += 4096) {
+		world.sim->data[at] ^= 1;
+		int code = fsck();
+		/* One that does not open says nothing here. */
+		if (code != PH_EXIT_OK && code != PH_EXIT_DAMAGED && world.said[0])
+			fail_msg("byte %u: exit code %d: %s", (unsigned)at, code, world.said);
+		if (says("listing repositories")) {
+			assert_int_equal(code, PH_EXIT_DAMAGED);
+			hits++;
+		}
+		world.sim->data[at] ^= 1;
+	}
+	assert_true(hits >= 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +220,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_limit, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_limit_and_damage, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(test_catalogue, set_up, tear_down),
 	};
 	return cmocka_run_group_tests_name("packhorse fsck", tests, NULL, NULL);
 }
