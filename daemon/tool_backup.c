@@ -28,6 +28,7 @@ struct backup {
 	bool left_out; /* secrets were */
 	struct ph_progress progress;
 	uint64_t bytes, damaged;
+	enum ph_status ended; /* the copy; PH_END when all of it was read */
 };
 
 static void usage(FILE *to)
@@ -185,6 +186,24 @@ static enum ph_status setting(void *user, const char *repo, const char *key, voi
 	return ph_backup_setting(&backup->left_out, repo, key, data, len);
 }
 
+/* Damage ended the copy, not only was passed by. */
+static bool is_damage(const struct backup *backup)
+{
+	return backup->ended == PH_ERR_CORRUPT || (backup->ended == PH_ERR_IO && backup->damaged);
+}
+
+/* Why the copy ended; then what would help. */
+static void failed_copy(const struct backup *backup)
+{
+	if (is_damage(backup))
+		fprintf(stderr,
+		        "packhorse: cannot copy %s: it is damaged; packhorse fsck says what is%s\n",
+		        backup->image.path,
+		        backup->keep_going ? "" : ", and --keep-going copies what can be");
+	else
+		ph__image_failed(backup->image.path, "copy", backup->ended);
+}
+
 /* False: said why. */
 static bool pump(struct backup *backup, struct ph_copy *copy)
 {
@@ -206,13 +225,13 @@ static bool pump(struct backup *backup, struct ph_copy *copy)
 	free(buf);
 	backup->bytes = copy->done;
 	backup->damaged = copy->damaged;
+	backup->ended = status;
 	if (status == PH_END && good)
 		ph__progress_end(&backup->progress);
 	else
 		ph__progress_clear(&backup->progress);
 	if (status != PH_OK && status != PH_END)
-		fprintf(stderr, "packhorse: cannot copy %s: %s\n", backup->image.path,
-		        ph_status_text(status));
+		failed_copy(backup);
 	return status == PH_END && good;
 }
 
@@ -227,7 +246,8 @@ static bool copy_all(struct backup *backup)
 	bool good;
 
 	if (status != PH_OK) {
-		ph__image_failed(backup->image.path, "copy", status);
+		backup->ended = status;
+		failed_copy(backup);
 		return false;
 	}
 	good = pump(backup, copy);
@@ -261,11 +281,11 @@ static int run(struct backup *backup)
 	ph__interrupt_hold();
 	good = close_out(backup, copy_all(backup));
 	ph__interrupt_release();
-	if (good)
+	if (good) {
 		conclude(backup);
-	if (backup->damaged)
-		return PH_EXIT_DAMAGED;
-	return good ? PH_EXIT_OK : PH_EXIT_FAILURE;
+		return backup->damaged ? PH_EXIT_DAMAGED : PH_EXIT_OK;
+	}
+	return is_damage(backup) ? PH_EXIT_DAMAGED : PH_EXIT_FAILURE;
 }
 
 int ph__tool_backup(int argc, char **argv)

@@ -395,14 +395,31 @@ static enum ph_status repo_skip(struct ph__copy *copy, enum ph_status why)
 	return PH_OK;
 }
 
+/* A setting of the store is left out, and is told of while counting. */
+static enum ph_status setting_skip(struct ph__copy *copy, const struct ph__cell *cell,
+                                   enum ph_status why)
+{
+	if (copy->giving)
+		return copy->options.keep_going ? PH_OK : why;
+	return ph__copy_finding(copy, why, "setting %.*s", (int)cell->key_len - 1, cell->key + 1);
+}
+
 static enum ph_status catalogue_step(struct ph__copy *copy)
 {
 	struct ph__cell cell;
 	enum ph_status status = ph__cursor_next(&copy->names, &cell);
-	if (status != PH_OK)
+	bool is_setting = status == PH_OK && cell.key[0] != PH__KEY_REPO;
+	if (is_setting)
+		status = copy_cell(copy, &copy->catalogue, &cell);
+	else if (status == PH_OK)
+		status = repo_begin(copy, &cell);
+	if (copy->in_repo || (status != PH_ERR_CORRUPT && status != PH_ERR_IO))
 		return status;
-	return cell.key[0] == PH__KEY_REPO ? repo_begin(copy, &cell)
-	                                   : copy_cell(copy, &copy->catalogue, &cell);
+	if (is_setting)
+		return setting_skip(copy, &cell, status);
+	/* Which repositories there are is not known any more, so there is no going on. */
+	(void)ph__copy_finding(copy, status, "the catalogue of repositories");
+	return status;
 }
 
 enum ph_status ph__copy_data(struct ph__copy *copy)

@@ -229,7 +229,13 @@ def backup_of_damage(world):
         f.seek(at)
         f.write(bytes([data[at] ^ 1]))
     said = tool(world, 3, "backup", image, world.path("none.img"))
-    check("repository bad: pack" in said, said)
+    check("repository bad: pack" in said and "packhorse fsck says what is" in said, said)
+    check(not os.path.exists(world.path("none.img")), "there is a backup")
+    # Damage that was passed by is not why a full disk takes no more.
+    said = world.run(["prlimit", "--fsize=1000000", "env", "--ignore-signal=XFSZ", world.packhorse, "backup", image,
+                      world.path("none.img"), "--keep-going"], ok=False)
+    equal(said.code, 1, "exit code of a backup that found damage and no room: " + said.errtext)
+    check("repository bad: pack" in said.errtext and "cannot write" in said.errtext, said.errtext)
     check(not os.path.exists(world.path("none.img")), "there is a backup")
     said = tool(world, 3, "backup", image, world.path("some.img"), "--keep-going")
     check("repository bad: pack" in said, said)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #define ROOM ((uint64_t)64 << 20)
+#define RING_BYTES ((uint64_t)32 * 4096)
 #define SECRET "a host key that nobody may see"
 
 static struct ph_store_disk_options options;
@@ -675,6 +676,65 @@ static void left_out(void **state)
 	sim_free(source.device);
 }
 
+/* What a flipped bit of a block makes of a copy that keeps going; true: it said this. */
+static bool rot_block(struct source *source, uint64_t at, const struct ph_test_buf *whole,
+                      const char *what)
+{
+	struct copying copying = {.options.keep_going = true};
+	bool said = false;
+	source->device->data[at] ^= 1;
+	source->device->open = true;
+	if (ph_store_disk_open(&source->store, &source->device->device, &options) == PH_OK) {
+		enum ph_status status = copy_all(&copying, source->store);
+		ph_test_buf_append(&copying.said, "", 1);
+		said = strstr((const char *)copying.said.data, what) != NULL;
+		/* Nothing is left out without a word. */
+		if (status == PH_END && copying.copy->damaged == 0) {
+			assert_int_equal(copying.bytes.len, whole->len);
+			assert_memory_equal(copying.bytes.data, whole->data, whole->len);
+		} else if (copying.copy && copying.copy->damaged == 0) {
+			fail_msg("byte %u: %s without a finding", (unsigned)at,
+			         ph_status_name(status));
+		}
+		/* Which repositories follow is not known; a setting is one of many things. */
+		if (said)
+			assert_status(status, *what == 's' ? PH_END : PH_ERR_CORRUPT);
+		end(&copying);
+		ph_store_close(source->store);
+	}
+	source->device->data[at] ^= 1;
+	return said;
+}
+
+/* Damage of what belongs to no repository: the catalogue's leaves, a long setting of the store. */
+static void damaged_outside(void **state)
+{
+	struct source source;
+	struct copying whole = {0};
+	uint8_t large[5000] = {1, 2, 3};
+	char name[32];
+	uint32_t leaves = 0, values = 0;
+	(void)state;
+	open_source(&source, true);
+	for (uint32_t i = 0; i < 60; i++) {
+		snprintf(name, sizeof(name), "repository-%u", (unsigned)i);
+		assert_status(tool_create(source.store, name), PH_OK);
+	}
+	assert_status(ph_store_setting_set(source.store, "large", large, sizeof(large)), PH_OK);
+	assert_status(copy_all(&whole, source.store), PH_END);
+	ph_copy_free(whole.copy);
+	whole.copy = NULL;
+	ph_store_close(source.store);
+	for (uint64_t at = RING_BYTES + 100; at < source.device->device.bytes; at += 4096) {
+		leaves += rot_block(&source, at, &whole.bytes, "the catalogue of repositories");
+		values += rot_block(&source, at, &whole.bytes, "setting large");
+	}
+	assert_true(leaves >= 2);
+	assert_int_equal(values, 2);
+	end(&whole);
+	sim_free(source.device);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -684,7 +744,7 @@ int main(void)
 	        cmocka_unit_test(secrets),       cmocka_unit_test(cut_off),
 	        cmocka_unit_test(out_of_memory), cmocka_unit_test(memory_is_bounded),
 	        cmocka_unit_test(reads_fail),    cmocka_unit_test(damaged),
-	        cmocka_unit_test(left_out),
+	        cmocka_unit_test(left_out),      cmocka_unit_test(damaged_outside),
 	};
 	sim_options(&options);
 	return cmocka_run_group_tests_name("copies of a store", tests, NULL, NULL);
