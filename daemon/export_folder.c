@@ -10,7 +10,6 @@
 #include "git_pack.h"
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <ftw.h>
 #include <packhorse/refname.h>
 #include <string.h>
@@ -18,8 +17,8 @@
 #include <unistd.h>
 
 #define PATH_BYTES 4096u
-/* Folders that are open at once while a tree is taken away. */
-#define REMOVE_FDS 16
+/* Folders that are open at once while a tree is synced, or taken away. */
+#define WALK_FDS 16
 
 static enum ph_status join(char out[PATH_BYTES], const struct ph_export *export, const char *name)
 {
@@ -48,17 +47,6 @@ static enum ph_status close_file(FILE *file)
 	return good ? PH_OK : PH_ERR_IO;
 }
 
-static enum ph_status sync_path(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	/* File systems that cannot sync a folder say EINVAL, and have nothing to sync. */
-	bool good = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
-
-	if (fd >= 0)
-		close(fd);
-	return good ? PH_OK : PH_ERR_IO;
-}
-
 static const char *const folders[] = {"objects", "objects/info", "objects/pack",
                                       "refs",    "refs/heads",   "refs/tags"};
 
@@ -76,18 +64,17 @@ static enum ph_status make_folders(const struct ph_export *export)
 	return PH_OK;
 }
 
+static int sync_one(const char *path, const struct stat *about, int flag, struct FTW *at)
+{
+	(void)about;
+	(void)at;
+	return flag == FTW_D && !ph__folder_sync(path) ? -1 : 0;
+}
+
+/* All that were made, those of symrefs as well. */
 static enum ph_status sync_folders(const struct ph_export *export)
 {
-	enum ph_status status = sync_path(export->to);
-
-	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders) && status == PH_OK; i++) {
-		char path[PATH_BYTES];
-
-		status = join(path, export, folders[i]);
-		if (status == PH_OK)
-			status = sync_path(path);
-	}
-	return status;
+	return nftw(export->to, sync_one, WALK_FDS, FTW_PHYS) == 0 ? PH_OK : PH_ERR_IO;
 }
 
 static enum ph_status write_config(const struct ph_export *export)
@@ -241,7 +228,9 @@ static enum ph_status write_refs(struct ph_export *export)
 		status = sync_folders(export);
 	if (status == PH_OK)
 		status = write_head(export, &head);
-	return status == PH_OK ? sync_path(export->to) : status;
+	if (status == PH_OK && !ph__folder_sync(export->to))
+		status = PH_ERR_IO;
+	return status;
 }
 
 /* ---- the folder itself ---- */
@@ -285,7 +274,7 @@ static void take_away(const struct ph_export *export, bool made)
 {
 	int kept = errno;
 
-	(void)nftw(export->to, remove_one, REMOVE_FDS, FTW_DEPTH | FTW_PHYS);
+	(void)nftw(export->to, remove_one, WALK_FDS, FTW_DEPTH | FTW_PHYS);
 	if (made)
 		(void)rmdir(export->to);
 	errno = kept;
@@ -307,6 +296,8 @@ enum ph_status ph__export_folder(struct ph_export *export)
 		status = write_shallow(export);
 	if (status == PH_OK)
 		status = write_refs(export);
+	if (status == PH_OK && made && !ph__folder_sync_above(export->to))
+		status = PH_ERR_IO;
 	if (status == PH_OK && ph__export_stops(export))
 		status = PH_ERR_BUSY;
 	if (status != PH_OK)

@@ -7,7 +7,6 @@
 #include "progress.h"
 #include "tools_int.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <packhorse/backup.h>
 #include <stdio.h>
@@ -57,17 +56,6 @@ static void failed(const struct backup *backup, const char *what)
 static bool is_stdout(const struct backup *backup)
 {
 	return strcmp(backup->to, "-") == 0;
-}
-
-/* The folder of a path, in place. */
-static void to_folder(char *path)
-{
-	char *slash = strrchr(path, '/');
-
-	if (!slash)
-		memcpy(path, ".", 2);
-	else
-		slash[slash == path] = '\0';
 }
 
 static bool open_out(struct backup *backup)
@@ -120,23 +108,6 @@ static bool put(struct backup *backup, const uint8_t *data, size_t len)
 	return true;
 }
 
-/* The name is durable when its folder is. */
-static bool sync_folder(const struct backup *backup)
-{
-	char folder[PATH_BYTES];
-	int fd;
-	bool good;
-
-	memcpy(folder, backup->temporary, sizeof(folder));
-	to_folder(folder);
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	good = fsync(fd) == 0;
-	close(fd);
-	return good;
-}
-
 /* A link does not take the place of a file that came meanwhile, as renaming would. */
 static bool give_name(struct backup *backup)
 {
@@ -150,7 +121,8 @@ static bool give_name(struct backup *backup)
 	} else if (unlink(backup->temporary) != 0) {
 		return false;
 	}
-	return sync_folder(backup);
+	/* The name is durable when its folder is. */
+	return ph__folder_sync_above(backup->to);
 }
 
 static bool close_out(struct backup *backup, bool good)

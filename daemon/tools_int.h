@@ -57,6 +57,12 @@ enum ph_status ph__blank_look(struct ph_device *device, const char **found);
 /* Makes both of its ends blank. */
 enum ph_status ph__blank_wipe(struct ph_device *device);
 
+/* ---- folder.c ---- */
+
+/* What is in a folder stays there; of the folder that path is in. False: errno. */
+bool ph__folder_sync(const char *path);
+bool ph__folder_sync_above(const char *path);
+
 /* ---- json.c ---- */
 
 /* UTF-8, in quotes and escaped. */
