@@ -191,6 +191,9 @@ static enum ph_status make(struct mkfs *mkfs)
 	status = check(mkfs);
 	if (status == PH_OK)
 		status = resize(mkfs);
+	/* Up to here nothing is lost that was there. */
+	if (status == PH_OK && ph__interrupt_waits())
+		return refuse(mkfs, "it was interrupted");
 	if (status == PH_OK && mkfs->force)
 		status = ph__blank_wipe(mkfs->image.device);
 	if (status == PH_OK)
@@ -198,7 +201,10 @@ static enum ph_status make(struct mkfs *mkfs)
 	if (status == PH_ERR_EXISTS)
 		return status; /* why was said */
 	if (status == PH_ERR_FULL)
-		return refuse(mkfs, "there is no room for that size; --sparse takes it later");
+		return refuse(mkfs,
+		              mkfs->size && !mkfs->sparse
+		                      ? "there is no room for that size; --sparse takes it later"
+		                      : "there is no room left where it is");
 	if (status != PH_OK) {
 		ph__image_failed(mkfs->path, "make a store in", status);
 		return status;
@@ -211,17 +217,22 @@ int ph__tool_mkfs(int argc, char **argv)
 	struct mkfs mkfs = {0};
 	struct stat about;
 	enum ph_status status;
+	bool opened;
 	int code = parse(&mkfs, argc, argv);
 
 	if (code >= 0)
 		return code;
 	mkfs.made = stat(mkfs.path, &about) != 0 && errno == ENOENT;
 	mkfs.disk = !mkfs.made && S_ISBLK(about.st_mode);
-	if (!ph__image_device(&mkfs.image, mkfs.path, true))
-		return PH_EXIT_FAILURE;
-	status = make(&mkfs);
+	ph__interrupt_hold();
+	opened = ph__image_device(&mkfs.image, mkfs.path, true);
+	status = opened ? make(&mkfs) : PH_ERR_IO;
 	ph__image_close(&mkfs.image);
-	if (status != PH_OK && mkfs.made)
+	if (status == PH_OK)
+		return PH_EXIT_OK;
+	/* One that cannot be opened is somebody's who was quicker. */
+	if (opened && mkfs.made)
 		(void)unlink(mkfs.path);
-	return status == PH_OK ? PH_EXIT_OK : PH_EXIT_FAILURE;
+	ph__interrupt_release();
+	return PH_EXIT_FAILURE;
 }

@@ -399,6 +399,24 @@ def tools_interrupted(world):
     check("clean" in tool(world, 0, "fsck", path), "fsck")
 
 
+@daemon
+def mkfs_interrupted(world):
+    """A signal that came before mkfs was done takes away the file that it made, and no other."""
+    def waiting():
+        # What waits stays, and is blocked, when another program is run.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        os.kill(os.getpid(), signal.SIGINT)
+
+    there = world.write("there", b"x" * 65536)
+    for args in ((world.path("new"), "--size", "64M"), (world.path("new"),), (there, "--force")):
+        process = subprocess.run([world.packhorse, "mkfs", *args], capture_output=True, preexec_fn=waiting)
+        equal(process.returncode, -signal.SIGINT, "how it ended: %s" % process.stderr)
+        check(b"interrupted" in process.stderr, "what is said: %s" % process.stderr)
+    check(not os.path.exists(world.path("new")), "half a store was left")
+    with open(there, "rb") as f:
+        equal(f.read(), b"x" * 65536, "what was there")
+
+
 def on_terminal(argv):
     """What a tool writes to a terminal as its stderr."""
     ours, theirs = pty.openpty()
@@ -475,6 +493,11 @@ def mkfs_blank(world):
     check("no room" in tool(world, 1, "mkfs", world.path("huge"), "--size", "4096T"), "a size that cannot be had")
     check(not os.path.exists(world.path("huge")), "a file that is good for nothing was left")
     check("--size" in tool(world, 64, "mkfs", world.path("huge"), "--sparse"), "--sparse alone")
+    said = world.run(["prlimit", "--fsize=4096", "env", "--ignore-signal=XFSZ", world.packhorse, "mkfs",
+                      world.path("huge")], ok=False)
+    check(said.code == 1 and "no room" in said.errtext, "no room at all: " + said.errtext)
+    check("--sparse" not in said.errtext, "advice that does not help: " + said.errtext)
+    check(not os.path.exists(world.path("huge")), "a file that is good for nothing was left")
 
 
 @daemon
@@ -505,4 +528,4 @@ def tools_on_devices(world):
 
 CASES = [import_round_trip, import_is_noted, import_kinds, import_shallow, import_bundles, import_cut_off, import_damaged,
          import_empty_pack, import_refused, import_read_only, tools_interrupted, tools_progress, mkfs_blank,
-         tools_on_devices]
+         mkfs_interrupted, tools_on_devices]
