@@ -153,6 +153,9 @@ static enum ph_status read_shallow(struct folder *folder)
 		else
 			status = ph__import_shallow(import, &oid);
 	}
+	/* Its end and an error look the same but for that. */
+	if (status == PH_OK && ferror(file))
+		status = ph__import_errno(import, path);
 	fclose(file);
 	return status;
 }
@@ -224,7 +227,7 @@ static bool ends_in(const char *name, const char *end)
 static enum ph_status find_packs(struct folder *folder, const char *objects)
 {
 	struct ph_import *import = folder->import;
-	char path[PH_PATH_BYTES], pack[PH_PATH_BYTES];
+	char path[PH_PATH_BYTES], pack[PH_PATH_BYTES], name[PH_PATH_BYTES];
 	const char *entry;
 	DIR *dir;
 	enum ph_status status = ph__import_open(import, path, objects, "pack", &dir);
@@ -236,11 +239,10 @@ static enum ph_status find_packs(struct folder *folder, const char *objects)
 			import->partial = true;
 		if (!ends_in(entry, ".idx"))
 			continue;
-		status = ph__import_path(import, pack, path, entry);
-		if (status != PH_OK)
-			break;
-		snprintf(pack + strlen(pack) - 4, 6, ".pack");
-		status = ph__texts_add(&folder->packs, pack);
+		snprintf(name, sizeof(name), "%.*s.pack", (int)strlen(entry) - 4, entry);
+		status = ph__import_path(import, pack, path, name);
+		if (status == PH_OK)
+			status = ph__texts_add(&folder->packs, pack);
 	}
 	closedir(dir);
 	return status;

@@ -284,6 +284,7 @@ def import_damaged(world):
     refused("/nowhere", lambda bad: put(bad, "objects/info/alternates", "/nowhere\n"))
     refused("quoted", lambda bad: put(bad, "objects/info/alternates", "\"/no\\nwhere\"\n"))
     refused("shallow is damaged", lambda bad: put(bad, "shallow", "x\n"))
+    refused("shallow: Is a directory", lambda bad: os.mkdir(os.path.join(bad, "shallow")))
     refused("hasDotgit", lambda bad: put(bad, "refs/heads/evil", commit_of(bad, write_object(
         bad, "tree", b"100644 .git\0" + bytes.fromhex(blob))) + "\n"))
     partial = world.path("partial")
@@ -313,6 +314,21 @@ def import_empty_pack(world):
     os.unlink(os.path.join(git, "objects", blob[:2], blob[2:]))
     check(blob in tool(world, 1, "import", path, "lacks", work), "the object that is missing")
     equal(sorted(repositories(world, path)), ["whole"], "repositories")
+
+
+@daemon
+def import_long_path(world):
+    """An index whose path is as long as one can be: that of its pack is longer, and that is said."""
+    path = image(world)
+    tail = "/objects/pack/pack-x.idx"
+    source = world.path("deep")
+    while len(source) + len(tail) < 4095:
+        source += "/" + "d" * min(200, 4095 - len(tail) - len(source) - 1)
+    os.makedirs(os.path.dirname(source + tail))
+    os.mkdir(source + "/refs")
+    put(source, "HEAD", "ref: refs/heads/main\n")
+    put(source, "objects/pack/pack-x.idx", "")
+    check("the path is too long" in tool(world, 1, "import", path, "long", source), "a path")
 
 
 @daemon
@@ -527,5 +543,5 @@ def tools_on_devices(world):
 
 
 CASES = [import_round_trip, import_is_noted, import_kinds, import_shallow, import_bundles, import_cut_off, import_damaged,
-         import_empty_pack, import_refused, import_read_only, tools_interrupted, tools_progress, mkfs_blank,
-         mkfs_interrupted, tools_on_devices]
+         import_empty_pack, import_long_path, import_refused, import_read_only,
+         tools_interrupted, tools_progress, mkfs_blank, mkfs_interrupted, tools_on_devices]
