@@ -2,6 +2,7 @@
 /* The command line: packhorse serve, tools on images, --version, --help. */
 #include "daemon_int.h"
 #include "tools_int.h"
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,9 +45,21 @@ static void turn_help(int argc, char **argv)
 	}
 }
 
-int main(int argc, char **argv)
+/* Whether all that was said could be written is known now only. */
+static int written(int code)
 {
-	turn_help(argc, argv);
+	const char *why = fflush(stdout) != 0 ? strerror(errno) : "a part of it is lost";
+
+	if (!ferror(stdout))
+		return code;
+	if (code != PH_EXIT_FAILURE)
+		fprintf(stderr, "packhorse: cannot write to standard output: %s\n", why);
+	return code == PH_EXIT_OK ? PH_EXIT_FAILURE : code;
+}
+
+/* All but serve. */
+static int run(int argc, char **argv)
+{
 	if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
 		puts("packhorse " PH_VERSION);
 		return PH_EXIT_OK;
@@ -54,12 +67,6 @@ int main(int argc, char **argv)
 	if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
 		help(stdout);
 		return PH_EXIT_OK;
-	}
-	if (argc >= 2 && strcmp(argv[1], "serve") == 0) {
-		struct ph_options options;
-		int code = ph__options_parse(&options, argc - 2, argv + 2);
-
-		return code >= 0 ? code : ph__serve(&options);
 	}
 	for (size_t i = 0; argc >= 2 && i < sizeof(tools) / sizeof(*tools); i++)
 		if (strcmp(argv[1], tools[i].name) == 0)
@@ -69,4 +76,16 @@ int main(int argc, char **argv)
 	else
 		fprintf(stderr, "packhorse: unknown command '%s'; try packhorse --help\n", argv[1]);
 	return PH_EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	turn_help(argc, argv);
+	if (argc >= 2 && strcmp(argv[1], "serve") == 0) {
+		struct ph_options options;
+		int code = ph__options_parse(&options, argc - 2, argv + 2);
+
+		return code >= 0 ? code : ph__serve(&options);
+	}
+	return written(run(argc, argv));
 }

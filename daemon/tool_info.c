@@ -92,6 +92,13 @@ static void print_store(const struct ph_store_disk_info *info, bool json)
 		       info->free_bytes, info->repos);
 }
 
+/* Damage is what it is; that something could not be read is not known to be any. */
+static int worse(int code, enum ph_status status)
+{
+	return status == PH_ERR_CORRUPT || code == PH_EXIT_DAMAGED ? PH_EXIT_DAMAGED
+	                                                           : PH_EXIT_FAILURE;
+}
+
 /* A repository that cannot be read is named, and the others follow. */
 static int print_all(struct ph_image *image, bool json)
 {
@@ -114,14 +121,14 @@ static int print_all(struct ph_image *image, bool json)
 			continue;
 		}
 		fprintf(stderr, "packhorse: repository %s: %s\n", name, ph_status_text(status));
-		code = PH_EXIT_DAMAGED;
+		code = worse(code, status);
 	}
 	if (json)
 		printf("\n  ]}\n");
 	if (status == PH_END)
 		return code;
 	fprintf(stderr, "packhorse: %s: %s\n", image->path, ph_status_text(status));
-	return PH_EXIT_DAMAGED;
+	return worse(code, status);
 }
 
 int ph__tool_info(int argc, char **argv)

@@ -466,6 +466,21 @@ def tools_progress(world):
 
 
 @daemon
+def tools_output_lost(world):
+    """What a tool says and nobody can have is said on standard error, and it fails."""
+    path, work = image(world), world.history("work", 2)
+    tool(world, 0, "import", "-q", path, "a", work)
+    for args in (("info", path), ("info", "--json", path), ("fsck", path), ("fsck", "--json", path), ("fsck", "--help"),
+                 ("mkfs", "--json", world.path("new.img")), ("import", "--json", path, "b", work), ("--version",),
+                 ("export", "--json", path, "a", world.path("out")), ("export", path, "a", "-"), ("help",),
+                 ("backup", path, world.path("copy.img"), "--json")):
+        with open("/dev/full", "wb") as full:
+            said = subprocess.run([world.packhorse, *args], cwd=world.top, stdout=full, stderr=subprocess.PIPE)
+        equal(said.returncode, 1, "exit code of " + " ".join(args))
+        equal(said.stderr.count(b"No space left on device"), 1, "what %s says: %s" % (args, said.stderr))
+
+
+@daemon
 def mkfs_blank(world):
     """mkfs names what it finds at either end of a file or device, and serve takes it for no blank one either."""
     def filled(*parts):
@@ -544,4 +559,4 @@ def tools_on_devices(world):
 
 CASES = [import_round_trip, import_is_noted, import_kinds, import_shallow, import_bundles, import_cut_off, import_damaged,
          import_empty_pack, import_long_path, import_refused, import_read_only,
-         tools_interrupted, tools_progress, mkfs_blank, mkfs_interrupted, tools_on_devices]
+         tools_interrupted, tools_progress, tools_output_lost, mkfs_blank, mkfs_interrupted, tools_on_devices]

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * packhorse fsck where it cannot look at all: memory that is not there is no damage and leaves no
- * verdict, and what a limit keeps it from reading is told apart from what is damaged. The image is
- * a simulated one, so what opens images is this file's.
+ * packhorse fsck and info where they cannot look at all: memory that is not there is no damage and
+ * leaves no verdict, and what a limit keeps fsck from reading is told apart from what is damaged.
+ * The image is a simulated one, so what opens images is this file's.
  */
 #include "disk_tools.h"
 
@@ -61,7 +61,19 @@ int ph__tool_args(int argc, char **argv, const struct ph_tool_flag *flags, const
 	return -1;
 }
 
-/* ---- running it ---- */
+int ph__tool_parse(int argc, char **argv, const char *flag, bool *set, const char **path,
+                   void (*usage)(FILE *to))
+{
+	(void)argc;
+	(void)argv;
+	(void)flag;
+	(void)usage;
+	*set = world.json;
+	*path = "a.img";
+	return -1;
+}
+
+/* ---- running them ---- */
 
 static int set_up(void **state)
 {
@@ -89,8 +101,8 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* Both of its streams are in world.said. */
-static int fsck(void)
+/* Both streams of a tool are in world.said. */
+static int run(int (*tool)(int argc, char **argv))
 {
 	FILE *file = tmpfile();
 	int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO), code;
@@ -98,7 +110,7 @@ static int fsck(void)
 	fflush(stdout);
 	assert_true(dup2(fileno(file), STDOUT_FILENO) >= 0);
 	assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
-	code = ph__tool_fsck(0, NULL);
+	code = tool(0, NULL);
 	fflush(stdout);
 	assert_true(dup2(out, STDOUT_FILENO) >= 0 && dup2(err, STDERR_FILENO) >= 0);
 	close(out);
@@ -107,6 +119,11 @@ static int fsck(void)
 	world.said[fread(world.said, 1, sizeof(world.said) - 1, file)] = '\0';
 	fclose(file);
 	return code;
+}
+
+static int fsck(void)
+{
+	return run(ph__tool_fsck);
 }
 
 static bool says(const char *text)
@@ -213,6 +230,25 @@ static void test_catalogue(void **state)
 	assert_true(hits >= 2);
 }
 
+/* A repository that cannot be looked at is named, and is damaged only if it is. */
+static void test_info(void **state)
+{
+	uint32_t failed = 0;
+	int code = PH_EXIT_FAILURE;
+	(void)state;
+	for (world.fail = 1; world.fail < 500; world.fail++) {
+		code = run(ph__tool_info);
+		failed += code != PH_EXIT_OK;
+		if (code != PH_EXIT_OK && (code != PH_EXIT_FAILURE || !says("out of memory")))
+			fail_msg("allocation %u: exit code %d: %s", (unsigned)world.fail, code,
+			         world.said);
+	}
+	assert_true(failed > 3 && code == PH_EXIT_OK);
+	world.fail = 0;
+	assert_int_equal(run(ph__tool_info), PH_EXIT_OK);
+	assert_true(says(" refs    2 packs          2 objects"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +257,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_limit, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_limit_and_damage, set_up, tear_down),
 	        cmocka_unit_test_setup_teardown(test_catalogue, set_up, tear_down),
+	        cmocka_unit_test_setup_teardown(test_info, set_up, tear_down),
 	};
-	return cmocka_run_group_tests_name("packhorse fsck", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("packhorse fsck and info", tests, NULL, NULL);
 }
