@@ -145,6 +145,9 @@ static void read_piece(struct scrubber *scrubber, uint32_t *budget)
 	uint64_t before;
 	enum ph_status status;
 
+	/* What came before it in this step may have spent all. */
+	if (piece == 0)
+		piece = PH_BUDGET_UNIT_BYTES;
 	if (piece > PIECE_BYTES)
 		piece = PIECE_BYTES;
 	ph_scrub_progress(scrubber->scrub, &progress);

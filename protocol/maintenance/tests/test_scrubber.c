@@ -22,7 +22,7 @@ struct world {
 	struct ph_store *store;
 	struct ph_log log;
 	struct ph_service service;
-	uint32_t errors, lines, most_reads;
+	uint32_t errors, lines, most_reads, budget;
 	char last[512];
 };
 
@@ -40,6 +40,7 @@ static void on_line(void *user, enum ph_log_level level, const char *source, uin
 static void world_open(struct world *world)
 {
 	memset(world, 0, sizeof(*world));
+	world->budget = 512;
 	sim_options(&world->options);
 	ph_limits_init(&world->limits);
 	world->sim = sim_new(1 << 20, 32 << 20);
@@ -71,7 +72,7 @@ static uint64_t run_until(struct world *world, struct ph_session *session, uint6
 	uint32_t lines = world->lines;
 	while (now_ms < until_ms && world->lines < lines + rounds) {
 		uint64_t reads = world->sim->reads;
-		ph_session_run(session, now_ms, WALL_S + now_ms / 1000, 512);
+		ph_session_run(session, now_ms, WALL_S + now_ms / 1000, world->budget);
 		assert_false(ph_session_state(session) & PH_DONE);
 		reads = world->sim->reads - reads;
 		if (reads > world->most_reads)
@@ -157,6 +158,22 @@ static void test_goes_on(void **state)
 	world_close(&world);
 }
 
+/* The least budget is enough, also when a look at the configuration has spent it. */
+static void test_least_budget(void **state)
+{
+	struct world world;
+	struct ph_session *session;
+	(void)state;
+	world_open(&world);
+	world.budget = 1;
+	assert_status(ph_scrubber_open(&session, &world.service), PH_OK);
+	(void)run_until(&world, session, 5, 20 * DAY_MS, 1);
+	assert_int_equal(world.lines, 1);
+	assert_int_equal(world.errors, 0);
+	ph_session_free(session);
+	world_close(&world);
+}
+
 /* With scrubDays 0 nothing is read but the configuration. */
 static void test_never(void **state)
 {
@@ -177,9 +194,8 @@ static void test_never(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_spread),
-	        cmocka_unit_test(test_damage),
-	        cmocka_unit_test(test_goes_on),
+	        cmocka_unit_test(test_spread),  cmocka_unit_test(test_damage),
+	        cmocka_unit_test(test_goes_on), cmocka_unit_test(test_least_budget),
 	        cmocka_unit_test(test_never),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
