@@ -123,6 +123,8 @@ static enum ph_status scratch_fill(struct ph__in_lane *lane, uint64_t at, uint64
 		len = scratch->size - at;
 	lane->in->scratch_in_at = at;
 	lane->in->scratch_in_len = (size_t)len;
+	/* However little of it is used: small copies from far apart cost a read each. */
+	ph__lane_charge(lane, len);
 	status = scratch->ops->read(scratch, at, lane->in->scratch_in, lane->in->scratch_in_len);
 	if (status != PH_OK)
 		lane->in->scratch_in_len = 0;

@@ -85,7 +85,8 @@ enum ph_status ph__in_existing_compare(struct ph_pack_in *in)
 	if (status != PH_OK)
 		return status;
 	memcpy(in->main.window, data, len);
-	while (done < len) {
+	/* An object in many pieces costs a read for each: what does not fit the budget is later. */
+	while (done < len && (done == 0 || *in->main.budget > 0)) {
 		size_t part;
 		status = ph__in_blob_peek(&in->main, blob, in->compared, len - done, &data, &part);
 		if (status != PH_OK)
@@ -95,6 +96,6 @@ enum ph_status ph__in_existing_compare(struct ph_pack_in *in)
 		done += part;
 		in->compared += part;
 	}
-	ph__in_charge(in, len);
+	ph__in_charge(in, done);
 	return PH_OK;
 }

@@ -550,7 +550,8 @@ static enum ph_status apply_step(struct ph__in_lane *lane)
 	uint64_t stop = make->done + PH__IN_STEP_BYTES;
 	enum ph_status status = PH_OK;
 
-	while (status == PH_OK && make->done < stop) {
+	/* Copies may cost far more than they make: at least one is done, then the budget counts. */
+	do {
 		size_t len;
 		if (make->op_done == make->op.size) {
 			status = next_op(lane);
@@ -563,7 +564,7 @@ static enum ph_status apply_step(struct ph__in_lane *lane)
 		make->op_done += (uint32_t)len;
 		make->done += len;
 		ph__lane_charge(lane, len);
-	}
+	} while (*lane->budget > 0 && make->done < stop);
 	if (status < 0)
 		return status;
 	if (hash_memory(lane, make) != PH_OK)

@@ -381,13 +381,109 @@ static void test_long_streams(void **state)
 	free(data);
 }
 
+/* A scratch that counts how often it is read; what stands behind it is ph_test_sink's. */
+struct counted {
+	struct ph_test_sink sink; /* the first member, for ph_test_sink's own functions */
+	const struct ph_sink_ops *ops;
+	struct ph_sink_ops counting;
+	uint64_t reads;
+};
+
+static enum ph_status counted_read(struct ph_sink *base, uint64_t offset, void *buf, size_t len)
+{
+	struct counted *counted = (struct counted *)(void *)base;
+
+	counted->reads++;
+	return counted->ops->read(base, offset, buf, len);
+}
+
+static void counted_init(struct counted *counted)
+{
+	ph_test_sink_init(&counted->sink);
+	counted->ops = counted->sink.sink.ops;
+	counted->counting = *counted->ops;
+	counted->counting.read = counted_read;
+	counted->sink.sink.ops = &counted->counting;
+	counted->reads = 0;
+}
+
+/* A delta of copies of one byte from both ends of its base. */
+static void add_crumbs(struct ph_test_pack *pack, uint32_t ops)
+{
+	const struct ph_test_entry *on = &pack->entries[0];
+	struct ph_test_buf delta = {0}, result = {0};
+	struct ph_test_raw raw = {.stored = PH_OBJ_OFS_DELTA,
+	                          .type = PH_OBJ_BLOB,
+	                          .distance = pack->run.len - on->offset};
+
+	put_size(&delta, on->size);
+	put_size(&delta, ops);
+	for (uint32_t i = 0; i < ops; i++) {
+		size_t at = i % 2 ? on->size - 100000 + i : i;
+
+		put_copy(&delta, at, 1);
+		ph_test_buf_append(&result, on->data + at, 1);
+	}
+	raw.declared = raw.content_len = delta.len;
+	raw.content = delta.data;
+	raw.size = result.len;
+	ph_hash_object(&raw.oid, pack->algo, raw.type, result.data, result.len);
+	(void)ph_test_pack_add_raw(pack, &raw);
+	ph_test_buf_release(&delta);
+	ph_test_buf_release(&result);
+}
+
+/* What is read of the scratch is work, too: a call of run ends with its budget. */
+static void test_reads_are_work(void **state)
+{
+	struct ph_test_pack pack;
+	struct ph_test_rng rng;
+	struct ph_test_buf file = {0};
+	struct intake intake;
+	struct counted scratch;
+	size_t used;
+	uint32_t budget = UINT32_MAX;
+	uint64_t most = 0;
+	enum ph_status status = PH_AGAIN;
+
+	(void)state;
+	ph_test_rng_init(&rng, 5);
+	ph_test_pack_init(&pack, PH_HASH_SHA1);
+	add_noise(&pack, &rng, 4 << 20);
+	add_crumbs(&pack, 20000);
+	ph_test_packfile(&pack, &file);
+	intake_init(&intake, PH_HASH_SHA1, ph_alloc_libc(), NULL);
+	counted_init(&scratch);
+	intake.options.scratch = &scratch.sink.sink;
+	intake.limits.delta_resident_bytes_max = 1 << 20;
+	assert_int_equal(ph_pack_in_new(&intake.in, &intake.options), PH_OK);
+	assert_int_equal(ph_pack_in_write(intake.in, file.data, file.len, &used, &budget), PH_END);
+	while (status == PH_AGAIN) {
+		uint64_t before = scratch.reads;
+
+		budget = 256;
+		status = ph_pack_in_run(intake.in, &budget);
+		if (scratch.reads - before > most)
+			most = scratch.reads - before;
+	}
+	assert_int_equal(status, PH_OK);
+	expect_pack(&intake, &pack);
+	/* A copy that is not in the window costs a read, and there is at least one in a call. */
+	assert_true(scratch.reads >= 20000);
+	assert_true(most <= 256);
+	intake_release(&intake);
+	ph_test_sink_release(&scratch.sink);
+	ph_test_buf_release(&file);
+	ph_test_pack_release(&pack);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_random),       cmocka_unit_test(test_versions),
 	        cmocka_unit_test(test_hash_behind),  cmocka_unit_test(test_many_pieces),
 	        cmocka_unit_test(test_memory),       cmocka_unit_test(test_bad),
-	        cmocka_unit_test(test_long_streams),
+	        cmocka_unit_test(test_long_streams), cmocka_unit_test(test_reads_are_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
