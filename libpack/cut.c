@@ -45,6 +45,9 @@ struct ph_cut {
 	uint32_t unmet;     /* wants that reach nothing common yet */
 	bool commons;       /* there is one */
 	uint64_t oldest;    /* time of the oldest common commit; UINT64_MAX when there is none */
+	/* Of a have that is a commit, while its parents become common. */
+	struct ph__parents given;
+	bool giving;
 };
 
 enum ph_status ph_cut_new(struct ph_cut **out, const struct ph_source *source,
@@ -79,6 +82,7 @@ void ph_cut_free(struct ph_cut *cut)
 	alloc = cut->env.alloc;
 	if (cut->env.reader != NULL) {
 		ph__parents_stop(&cut->parents, &cut->env);
+		ph__parents_stop(&cut->given, &cut->env);
 		ph__walk_env_release(&cut->env);
 	}
 	ph__queue_release(&cut->queue, alloc);
@@ -290,40 +294,51 @@ static enum ph_status parents_start(struct ph_cut *cut, struct ph__parents *pare
 	return ph__parents_start(parents, &cut->env, commit, budget);
 }
 
-static enum ph_status set_common_parents(struct ph_cut *cut, struct ph_loc loc)
+static enum ph_status give_start(struct ph_cut *cut, struct ph_loc loc, uint32_t *budget)
 {
-	uint32_t unlimited = UINT32_MAX;
-	struct ph__parents parents = {.at = 0};
 	struct ph__commit commit;
-	struct ph_loc parent;
-	struct ph_oid oid;
 	uint32_t node;
-	bool was;
 	enum ph_status status = node_of(cut, loc, &node);
 
 	if (status == PH_OK) {
-		status = ph__commit_read(&cut->env, loc, &commit, &unlimited);
+		status = ph__commit_read(&cut->env, loc, &commit, budget);
 	}
 	if (status == PH_OK) {
-		status = parents_start(cut, &parents, node, &commit, &unlimited);
+		status = parents_start(cut, &cut->given, node, &commit, budget);
 	}
+	if (status == PH_OK) {
+		cut->giving = true;
+		cut->oldest = commit.time < cut->oldest ? commit.time : cut->oldest;
+	}
+	return status;
+}
+
+/* A client may have pushed a commit with a million parents: they are taken as the budget allows. */
+static enum ph_status set_common_parents(struct ph_cut *cut, struct ph_loc loc, uint32_t *budget)
+{
+	struct ph_loc parent;
+	struct ph_oid oid;
+	bool was;
+	enum ph_status status = cut->giving ? PH_OK : give_start(cut, loc, budget);
+
 	while (status == PH_OK) {
-		status = ph__parents_next(&parents, &cut->env, &parent, &oid, &unlimited);
+		if (*budget == 0) {
+			return PH_AGAIN;
+		}
+		status = ph__parents_next(&cut->given, &cut->env, &parent, &oid, budget);
 		if (status == PH_OK) {
 			status = set_common(cut, parent, false, &was);
 		} else if (status == PH_ERR_NOT_FOUND) {
 			status = PH_OK; /* behind the repository's own boundary */
 		}
 	}
-	ph__parents_stop(&parents, &cut->env);
-	status = status == PH_END ? PH_OK : status;
-	if (status == PH_OK && commit.time < cut->oldest) {
-		cut->oldest = commit.time;
-	}
-	return status;
+	ph__parents_stop(&cut->given, &cut->env);
+	cut->giving = false;
+	return status == PH_END ? PH_OK : status;
 }
 
-enum ph_status ph_cut_common(struct ph_cut *cut, const struct ph_oid *oid, bool *was_known)
+enum ph_status ph_cut_common(struct ph_cut *cut, const struct ph_oid *oid, bool *was_known,
+                             uint32_t *budget)
 {
 	const struct ph_source *source = cut->env.source;
 	struct ph_loc loc;
@@ -335,7 +350,7 @@ enum ph_status ph_cut_common(struct ph_cut *cut, const struct ph_oid *oid, bool 
 		status = source->ops->entry(source, loc, &entry);
 	}
 	if (status == PH_OK && entry.type == PH_OBJ_COMMIT) {
-		status = set_common_parents(cut, loc);
+		status = set_common_parents(cut, loc, budget);
 	}
 	if (status == PH_OK) {
 		status = set_common(cut, loc, entry.type == PH_OBJ_TAG, &was);

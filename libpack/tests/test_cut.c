@@ -18,6 +18,19 @@ static struct ph_cut *cut_new(const struct history *h)
 	return cut;
 }
 
+/* With as much budget as it takes. */
+static enum ph_status common(struct ph_cut *cut, const struct ph_oid *oid, bool *known)
+{
+	enum ph_status status;
+
+	do {
+		uint32_t budget = 1;
+
+		status = ph_cut_common(cut, oid, known, &budget);
+	} while (status == PH_AGAIN);
+	return status;
+}
+
 static enum ph_status run(struct ph_cut *cut, uint32_t slice, bool *ready)
 {
 	enum ph_status status;
@@ -155,7 +168,7 @@ static void agrees_with_the_oracle(void **state)
 			turned += ready && !last;
 			last = ready;
 			known = !truth.common[node];
-			assert_int_equal(ph_cut_common(cut, &h.nodes[node].oid, &known), PH_OK);
+			assert_int_equal(common(cut, &h.nodes[node].oid, &known), PH_OK);
 			assert_int_equal(known, truth.common[node]);
 			add_common(&h, &truth, node);
 		}
@@ -184,7 +197,7 @@ static void unknown_objects(void **state)
 	cut = cut_new(&h);
 	assert_int_equal(ph_cut_graft(cut, &unknown), PH_OK);
 	assert_int_equal(ph_cut_want(cut, &unknown), PH_ERR_NOT_FOUND);
-	assert_int_equal(ph_cut_common(cut, &unknown, &known), PH_ERR_NOT_FOUND);
+	assert_int_equal(common(cut, &unknown, &known), PH_ERR_NOT_FOUND);
 	assert_int_equal(run(cut, 10, &ready), PH_OK);
 	assert_false(ready);
 	/* Wants that are no commits wait for something common, whatever it is. */
@@ -192,14 +205,14 @@ static void unknown_objects(void **state)
 	assert_int_equal(ph_cut_want(cut, &h.nodes[0].oid), PH_OK);
 	assert_int_equal(run(cut, 10, &ready), PH_OK);
 	assert_false(ready);
-	assert_int_equal(ph_cut_common(cut, &h.nodes[0].oid, &known), PH_OK);
+	assert_int_equal(common(cut, &h.nodes[0].oid, &known), PH_OK);
 	assert_false(known);
-	assert_int_equal(ph_cut_common(cut, &h.nodes[0].oid, &known), PH_OK);
+	assert_int_equal(common(cut, &h.nodes[0].oid, &known), PH_OK);
 	assert_true(known);
 	assert_int_equal(run(cut, 10, &ready), PH_OK);
 	assert_true(ready);
 	/* A want that comes after the have it is, and one that nothing leads from. */
-	assert_int_equal(ph_cut_common(cut, &h.nodes[1].oid, &known), PH_OK);
+	assert_int_equal(common(cut, &h.nodes[1].oid, &known), PH_OK);
 	assert_int_equal(ph_cut_want(cut, &h.nodes[1].oid), PH_OK);
 	assert_int_equal(run(cut, 10, &ready), PH_OK);
 	assert_true(ready);
@@ -226,12 +239,12 @@ static void tags_are_peeled(void **state)
 	history_seal(&h, NULL);
 	cut = cut_new(&h);
 	assert_int_equal(ph_cut_want(cut, &h.nodes[tag].oid), PH_OK);
-	assert_int_equal(ph_cut_common(cut, &h.nodes[tag].oid, &known), PH_OK);
+	assert_int_equal(common(cut, &h.nodes[tag].oid, &known), PH_OK);
 	assert_int_equal(run(cut, 10, &ready), PH_OK);
 	assert_false(ready);
-	assert_int_equal(ph_cut_common(cut, &h.nodes[tag].oid, &known), PH_OK);
+	assert_int_equal(common(cut, &h.nodes[tag].oid, &known), PH_OK);
 	assert_true(known);
-	assert_int_equal(ph_cut_common(cut, &h.nodes[h.commits[0]].oid, &known), PH_OK);
+	assert_int_equal(common(cut, &h.nodes[h.commits[0]].oid, &known), PH_OK);
 	assert_false(known);
 	assert_int_equal(run(cut, 10, &ready), PH_OK);
 	assert_true(ready);
@@ -269,17 +282,72 @@ static void asks_often(void **state)
 	for (uint32_t i = 0; i < 5000; i++) {
 		uint32_t have = h.commits[h.commit_count - 1 - i];
 
-		assert_int_equal(ph_cut_common(cut, &h.nodes[have].oid, &known), PH_OK);
+		assert_int_equal(common(cut, &h.nodes[have].oid, &known), PH_OK);
 		assert_int_equal(known, i > 0);
 		assert_int_equal(run(cut, 1000, &ready), PH_OK);
 		assert_false(ready);
 	}
 	/* Common at last, at the far end: the news runs all the way down. */
-	assert_int_equal(ph_cut_common(cut, &h.nodes[h.commits[0]].oid, &known), PH_OK);
+	assert_int_equal(common(cut, &h.nodes[h.commits[0]].oid, &known), PH_OK);
 	assert_int_equal(run(cut, 1, &ready), PH_OK);
 	assert_true(ready);
 	ph_cut_free(cut);
 	history_release(&h);
+}
+
+/* A have with so many parents is many steps, each of them as long as its budget. */
+static void parents_are_work(void **state)
+{
+	const uint32_t parents = 50000;
+	uint32_t *links = calloc(parents, sizeof *links);
+	uint64_t calls = 0, most = 0;
+	struct history h;
+	struct ph_cut *cut;
+	uint32_t tree, have;
+	bool known = true;
+	bool ready = false;
+	enum ph_status status;
+
+	(void)state;
+	assert_non_null(links);
+	history_init(&h, PH_HASH_SHA1);
+	tree = history_tree(&h, NULL, 0);
+	links[0] = history_commit(&h, tree, NULL, 0, 10);
+	for (uint32_t i = 1; i < parents; i++) {
+		links[i] = links[0];
+	}
+	have = history_commit(&h, tree, links, parents, 20);
+	history_seal(&h, NULL);
+	cut = cut_new(&h);
+	assert_int_equal(ph_cut_want(cut, &h.nodes[links[0]].oid), PH_OK);
+	do {
+		uint64_t before = h.source.faults.calls;
+		uint32_t budget = 64;
+
+		status = ph_cut_common(cut, &h.nodes[have].oid, &known, &budget);
+		assert_true(status != PH_AGAIN || budget == 0);
+		if (h.source.faults.calls - before > most) {
+			most = h.source.faults.calls - before;
+		}
+		calls++;
+	} while (status == PH_AGAIN);
+	assert_int_equal(status, PH_OK);
+	assert_false(known);
+	assert_true(calls > parents / 64);
+	/* A find reads the index two times. */
+	assert_true(most < 4 * 64);
+	assert_int_equal(common(cut, &h.nodes[links[0]].oid, &known), PH_OK);
+	assert_true(known);
+	assert_int_equal(run(cut, 10, &ready), PH_OK);
+	assert_true(ready);
+	ph_cut_free(cut);
+	/* Given up in the middle, nothing is left behind. */
+	cut = cut_new(&h);
+	assert_int_equal(ph_cut_common(cut, &h.nodes[have].oid, &known, &(uint32_t){700}),
+	                 PH_AGAIN);
+	ph_cut_free(cut);
+	history_release(&h);
+	free(links);
 }
 
 static enum ph_status scenario(const struct history *h, const struct ph_alloc *alloc, bool *ready)
@@ -296,7 +364,7 @@ static enum ph_status scenario(const struct history *h, const struct ph_alloc *a
 		status = ph_cut_want(cut, &h->nodes[h->count - 1].oid);
 	}
 	for (uint32_t i = 0; i < 5 && status == PH_OK; i++) {
-		status = ph_cut_common(cut, &h->nodes[h->commits[25 - 5 * i]].oid, &known);
+		status = common(cut, &h->nodes[h->commits[25 - 5 * i]].oid, &known);
 		if (status == PH_OK) {
 			status = run(cut, 10, ready);
 		}
@@ -343,9 +411,9 @@ static void survives_failing_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(agrees_with_the_oracle),  cmocka_unit_test(unknown_objects),
-	        cmocka_unit_test(tags_are_peeled),         cmocka_unit_test(asks_often),
-	        cmocka_unit_test(survives_failing_memory),
+	        cmocka_unit_test(agrees_with_the_oracle), cmocka_unit_test(unknown_objects),
+	        cmocka_unit_test(tags_are_peeled),        cmocka_unit_test(asks_often),
+	        cmocka_unit_test(parents_are_work),       cmocka_unit_test(survives_failing_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -423,7 +423,10 @@ static bool is_ready(const struct history *h, const struct query *query, const s
 		assert_int_equal(ph_cut_want(cut, &h->nodes[query->wants[i]].oid), PH_OK);
 	}
 	for (uint32_t i = 0; i < query->have_count; i++) {
-		assert_int_equal(ph_cut_common(cut, &h->nodes[query->haves[i]].oid, &known), PH_OK);
+		uint32_t budget = UINT32_MAX;
+
+		assert_int_equal(
+		        ph_cut_common(cut, &h->nodes[query->haves[i]].oid, &known, &budget), PH_OK);
 	}
 	do {
 		uint32_t budget = 1;

@@ -231,8 +231,8 @@ static enum ph_status cut_give(struct ph__up *up, const struct ph__oid_set *set,
 		if (!haves)
 			status = ph_cut_want(up->cut, &set->oids[*at]);
 		else if (set->marks[*at] & COMMON)
-			status = ph_cut_common(up->cut, &set->oids[*at], &known);
-		++*at;
+			status = ph_cut_common(up->cut, &set->oids[*at], &known, budget);
+		*at += status == PH_OK;
 		ph_budget_spend(budget, 1);
 	}
 	return status;

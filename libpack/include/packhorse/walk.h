@@ -162,10 +162,10 @@ PH_MUST_CHECK PH_API enum ph_status ph_cut_want(struct ph_cut *cut, const struct
 /*
  * The client has it: it and, for a commit, its parents are common. Again and again, as haves come
  * in. *was_known tells that it was common before, by an earlier have or as one's parent.
- * PH_ERR_NOT_FOUND when the source does not have it.
+ * PH_ERR_NOT_FOUND when the source does not have it. PH_AGAIN: call again for the same one first.
  */
 PH_MUST_CHECK PH_API enum ph_status ph_cut_common(struct ph_cut *cut, const struct ph_oid *oid,
-                                                  bool *was_known);
+                                                  bool *was_known, uint32_t *budget);
 /* *ready is whether the server can cut. PH_AGAIN: call again before adding more. */
 PH_MUST_CHECK PH_API enum ph_status ph_cut_run(struct ph_cut *cut, uint32_t *budget, bool *ready);
 
