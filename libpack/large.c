@@ -26,6 +26,14 @@
 #define OPS_PER_UNIT 64u
 #define COPY_SIZE_ZERO_MEANS 0x10000u
 #define NO_BLOCK UINT64_MAX
+/*
+ * The base, the deltas and what they make, all sizes together, may be inflated so many times.
+ * Deltas are ascending for the most part, which takes little more than once; but one that copies
+ * from all over a base inflates half of what lies between two marks for each instruction: tens of
+ * MiB for a few bytes of a push. What the chain makes counts because a step back goes through all
+ * deltas below, and because pushes were charged for it.
+ */
+#define WORK_FACTOR 64u
 
 /* A delta: where its instructions have come to. */
 struct level {
@@ -58,7 +66,8 @@ struct ph_large {
 	struct block blocks[BLOCKS_MAX];
 	uint32_t block_count;
 	uint64_t clock;
-	uint32_t work; /* that the budget has not been told of */
+	uint32_t ops;            /* that the budget has not been told of */
+	uint64_t work, work_max; /* bytes inflated since the front */
 };
 
 /* ---- opening ---- */
@@ -93,8 +102,10 @@ static enum ph_status find_base(const struct ph_source *source, struct chain *ch
 	return status == PH_ERR_NOT_FOUND ? PH_ERR_CORRUPT : status;
 }
 
-static void set_tape(struct ph__tape *tape, const struct chain *chain)
+static void set_tape(struct ph_large *large, struct ph__tape *tape, const struct chain *chain)
 {
+	tape->work = &large->work;
+	large->work_max += WORK_FACTOR * chain->header.size;
 	tape->pack = chain->loc.pack;
 	tape->start = chain->entry.offset + chain->header.header_bytes;
 	tape->end = chain->entry.end;
@@ -114,7 +125,8 @@ static enum ph_status push_level(struct ph_large *large, const struct chain *cha
 	large->levels = grown;
 	memset(&grown[large->count], 0, sizeof(*grown));
 	grown[large->count].size = chain->entry.size;
-	set_tape(&grown[large->count++].tape, chain);
+	large->work_max += WORK_FACTOR * chain->entry.size;
+	set_tape(large, &grown[large->count++].tape, chain);
 	return PH_OK;
 }
 
@@ -175,7 +187,7 @@ static enum ph_status open_base(struct ph_large *large, const struct chain *chai
 		return PH_OK;
 	if (chain->header.size != chain->entry.size)
 		return PH_ERR_CORRUPT;
-	set_tape(&large->base, chain);
+	set_tape(large, &large->base, chain);
 	status = ph__tape_open(&large->base, ph_reader_source(large->reader), large->alloc, marks,
 	                       BASE_WINDOW_BYTES);
 	if (blocks < BLOCKS_MIN)
@@ -257,6 +269,7 @@ uint64_t ph_large_size(const struct ph_large *large)
 void ph_large_rewind(struct ph_large *large)
 {
 	large->at = 0;
+	large->work = 0;
 }
 
 /* ---- the base ---- */
@@ -424,7 +437,7 @@ static enum ph_status next_op(struct level *level)
 
 static void spend_op(struct ph_large *large, uint32_t *budget)
 {
-	if (++large->work % OPS_PER_UNIT == 0)
+	if (++large->ops % OPS_PER_UNIT == 0)
 		ph_budget_spend(budget, 1);
 }
 
@@ -458,6 +471,8 @@ static enum ph_status piece(struct ph_large *large, uint8_t *buf, size_t *len, u
 {
 	uint64_t offset = large->at;
 
+	if (large->work > large->work_max)
+		return PH_ERR_LIMIT;
 	for (uint32_t i = 0; i < large->count; i++) {
 		struct level *level = &large->levels[i];
 		uint64_t in_op;

@@ -33,9 +33,10 @@ struct ph__tape {
 	struct ph__tape_mark *marks;
 	uint32_t mark_count, mark_room;
 	uint64_t stride; /* between marks */
+	uint64_t *work;  /* the owner's: counts bytes inflated, also again, and going back */
 };
 
-/* pack, start, end and size are set. With marks marks, and a window of so many bytes. */
+/* pack, start, end, size and work are set. With marks marks, and a window of so many bytes. */
 enum ph_status ph__tape_open(struct ph__tape *tape, const struct ph_source *source,
                              const struct ph_alloc *alloc, uint32_t marks, size_t window);
 void ph__tape_release(struct ph__tape *tape);

@@ -9,6 +9,9 @@
 #include <assert.h>
 #include <string.h>
 
+/* What going back costs beside what is inflated again: a copy of the state, and a read. */
+#define BACK_BYTES (PH__TAPE_STATE_BYTES / 4)
+
 enum ph_status ph__tape_open(struct ph__tape *tape, const struct ph_source *source,
                              const struct ph_alloc *alloc, uint32_t marks, size_t window)
 {
@@ -92,6 +95,7 @@ enum ph_status ph__tape_pull(struct ph__tape *tape, uint8_t *to, size_t len)
 			return status;
 	}
 	tape->out += len;
+	*tape->work += len;
 	return PH_OK;
 }
 
@@ -125,6 +129,7 @@ enum ph_status ph__tape_back(struct ph__tape *tape, const struct ph__tape_mark *
 	struct ph_inflate *inflate;
 	enum ph_status status;
 
+	*tape->work += BACK_BYTES;
 	if (!mark) {
 		ph_inflate_start(tape->inflate, tape->size);
 		tape->next = tape->start;

@@ -51,6 +51,14 @@ enum ph_status ph_pack_out_culprit(const struct ph_pack_out *out, struct ph_oid 
 	enum ph_status status = PH_OK;
 	if (out->pack >= source->ops->packs(source) || out->failed == PH_OK)
 		return PH_ERR_NOT_FOUND;
+	/* What is too large or too much work to be made can be read all the same. */
+	if (out->failed == PH_ERR_LIMIT && out->phase != PH__OUT_COUNT) {
+		struct ph_entry entry;
+		status = source->ops->entry(source, (struct ph_loc){out->pack, out->pos}, &entry);
+		if (status == PH_OK)
+			*oid = entry.oid;
+		return status;
+	}
 	source->ops->pack_size(source, out->pack, &entries, &bytes);
 	if (out->phase == PH__OUT_RUN)
 		status = entry_of(source, out->pack, entries, out->copy_at, &pos);

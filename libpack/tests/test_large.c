@@ -25,6 +25,8 @@ struct fixture {
 	struct ph_test_source source;
 	struct ph_reader *reader;
 	struct ph_test_buf wanted; /* the last object */
+	bool blamed;
+	struct ph_oid culprit; /* of what could not be sent */
 };
 
 static void begin(struct fixture *f)
@@ -293,6 +295,76 @@ static void long_chains_are_refused(void **state)
 	end(&f);
 }
 
+/* Copies of one byte each, from places far apart, in an order that needs the whole base each time.
+ */
+static void add_jumps(struct fixture *f, uint32_t count, uint32_t places, bool ascending)
+{
+	const struct ph_test_entry *base = &f->pack.entries[f->pack.count - 1];
+	uint32_t apart = (uint32_t)f->wanted.len / places;
+	struct ph_test_buf result = {0}, delta = {0};
+	struct ph_test_raw raw = {.stored = PH_OBJ_OFS_DELTA,
+	                          .distance = f->pack.run.len - base->offset,
+	                          .type = PH_OBJ_BLOB};
+
+	put_size(&delta, f->wanted.len);
+	put_size(&delta, count);
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t at = ascending ? i * ((uint32_t)f->wanted.len / count)
+		                        : i * 7 % places * apart + apart / 2;
+
+		put_copy(&delta, at, 1);
+		ph_test_buf_append(&result, f->wanted.data + at, 1);
+	}
+	raw.declared = raw.content_len = delta.len;
+	raw.content = delta.data;
+	raw.size = result.len;
+	ph_hash_object(&raw.oid, PH_HASH_SHA1, PH_OBJ_BLOB, result.data, result.len);
+	ph_test_pack_add_raw(&f->pack, &raw);
+	ph_test_buf_release(&f->wanted);
+	f->wanted = result;
+	ph_test_buf_release(&delta);
+}
+
+/*
+ * A delta may ask for a great part of its base with each of its instructions: it is given up, after
+ * so much work as is in proportion. One that copies in order makes what it makes.
+ */
+static void work_is_bounded(void **state)
+{
+	(void)state;
+	for (unsigned ascending = 0; ascending < 2; ascending++) {
+		const uint64_t size = 4u << 20, ops = 5000;
+		struct fixture f;
+		struct ph_large *large;
+		uint8_t buf[5000];
+		uint64_t units = 0;
+		enum ph_status status;
+
+		begin(&f);
+		add_base(&f, size);
+		add_jumps(&f, ops, 17, ascending);
+		assert_int_equal(open_source(&f), PH_OK);
+		assert_int_equal(open_last(&f, &large), PH_OK);
+		do {
+			uint32_t budget = 100;
+			size_t used;
+
+			status = ph_large_read(large, buf, sizeof(buf), &used, &budget);
+			units += 100 - budget;
+		} while (status == PH_OK);
+		ph_large_free(large);
+		/* A unit is 4 KiB of the base. */
+		assert_true(units < 65 * (size + 10 * ops) / 4096);
+		if (ascending) {
+			assert_int_equal(status, PH_END);
+			assert_true(units < 2 * size / 4096);
+		} else {
+			assert_int_equal(status, PH_ERR_LIMIT);
+		}
+		end(&f);
+	}
+}
+
 /* Deltas that are wrong, on a large base. */
 static void damage_is_told(void **state)
 {
@@ -406,6 +478,7 @@ static enum ph_status send_last(struct fixture *f, struct ph_test_buf *file)
 		if (status == PH_AGAIN)
 			status = PH_OK;
 	}
+	f->blamed = out && status < 0 && ph_pack_out_culprit(out, &f->culprit) == PH_OK;
 	ph_pack_out_free(out);
 	ph_walk_free(walk);
 	return status;
@@ -433,6 +506,24 @@ static void packs_have_them(void **state)
 	assert_int_equal(unpacked.entries[0].size, f.wanted.len);
 	assert_memory_equal(unpacked.entries[0].data, f.wanted.data, f.wanted.len);
 	ph_test_unpacked_release(&unpacked);
+	ph_test_buf_release(&file);
+	end(&f);
+}
+
+/* What is too much work ends the pack, and it is told which object that was. */
+static void packs_name_what_they_lack(void **state)
+{
+	struct fixture f;
+	struct ph_test_buf file = {0};
+
+	(void)state;
+	begin(&f);
+	add_base(&f, 1500000);
+	add_jumps(&f, 5000, 17, false);
+	assert_int_equal(open_source(&f), PH_OK);
+	assert_int_equal(send_last(&f, &file), PH_ERR_LIMIT);
+	assert_true(f.blamed);
+	assert_true(ph_oid_equal(&f.culprit, &f.pack.entries[f.pack.count - 1].oid));
 	ph_test_buf_release(&file);
 	end(&f);
 }
@@ -474,10 +565,16 @@ static void failures_leave_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(every_byte_comes),  cmocka_unit_test(sizes_may_mix),
-	        cmocka_unit_test(memory_is_bounded), cmocka_unit_test(long_chains_are_refused),
-	        cmocka_unit_test(damage_is_told),    cmocka_unit_test(broken_bases_are_told),
-	        cmocka_unit_test(packs_have_them),   cmocka_unit_test(failures_leave_nothing),
+	        cmocka_unit_test(every_byte_comes),
+	        cmocka_unit_test(sizes_may_mix),
+	        cmocka_unit_test(memory_is_bounded),
+	        cmocka_unit_test(work_is_bounded),
+	        cmocka_unit_test(long_chains_are_refused),
+	        cmocka_unit_test(damage_is_told),
+	        cmocka_unit_test(broken_bases_are_told),
+	        cmocka_unit_test(packs_have_them),
+	        cmocka_unit_test(packs_name_what_they_lack),
+	        cmocka_unit_test(failures_leave_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

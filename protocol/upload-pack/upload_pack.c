@@ -139,7 +139,10 @@ enum ph_step ph__up_fail_status(struct ph__up *up, enum ph_status status, const 
 		return ph__up_fail(up, PH__SAY_ERR,
 		                   "aborting due to possible repository corruption on the "
 		                   "remote side.");
-	return ph__up_fail(up, PH__SAY_ERR, "upload-pack: %s", ph_status_text(status));
+	/* A walk that comes to a limit does so at any object, but one may be too much to make. */
+	return ph__up_fail(up, PH__SAY_ERR, "upload-pack: %s%s%s", ph_status_text(status),
+	                   up->pack && *up->culprit ? ": object " : "",
+	                   up->pack ? up->culprit : "");
 }
 
 /* ---- states of the session itself ---- */

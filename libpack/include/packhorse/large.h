@@ -32,7 +32,8 @@ PH_API uint64_t ph_large_size(const struct ph_large *large);
 PH_API void ph_large_rewind(struct ph_large *large);
 /*
  * The next bytes. PH_OK with *used > 0, or with 0 when the budget is spent: call it again; PH_END
- * behind the last byte.
+ * behind the last byte. PH_ERR_LIMIT when its deltas jump about so much that it takes far more work
+ * than all objects of the chain are large.
  */
 PH_MUST_CHECK PH_API enum ph_status ph_large_read(struct ph_large *large, uint8_t *buf, size_t room,
                                                   size_t *used, uint32_t *budget);

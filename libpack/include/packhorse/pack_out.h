@@ -53,8 +53,8 @@ PH_API void ph_pack_out_free(struct ph_pack_out *out);
 PH_MUST_CHECK PH_API enum ph_status ph_pack_out_read(struct ph_pack_out *out, uint8_t *buf,
                                                      size_t len, size_t *used, uint32_t *budget);
 /*
- * After an error: the object that could not be read, for those who have to be told. Reads up to a
- * MiB. PH_ERR_NOT_FOUND when that cannot be told.
+ * After an error: the object that could not be read or made, for those who have to be told. Reads
+ * up to a MiB. PH_ERR_NOT_FOUND when that cannot be told.
  */
 PH_MUST_CHECK PH_API enum ph_status ph_pack_out_culprit(const struct ph_pack_out *out,
                                                         struct ph_oid *oid);
