@@ -78,6 +78,7 @@ enum ph__maint_job {
 /* What is not to be tried again in this session. */
 struct ph__maint_not {
 	bool drop;  /* joining all without the unreachable */
+	bool join;  /* joining some */
 	bool check; /* it was found that little is unreachable */
 	bool map;   /* there can be none, or it failed */
 	bool fulls; /* the same */

@@ -99,9 +99,13 @@ enum ph_step ph__maint_join_run(struct ph__maint *maint, uint32_t *budget)
 
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
-	/* A large delta on what is dropped that cannot be made whole: nothing is dropped then. */
-	if (status == PH_ERR_LIMIT && maint->walk) {
-		maint->no.drop = maint->no.check = true;
+	/* A large delta, on what is dropped or too deep, that cannot be made whole: it stays. */
+	if (status == PH_ERR_LIMIT) {
+		ph__maint_say(maint, "left packs as they are: %s", ph_status_text(status));
+		if (maint->walk)
+			maint->no.drop = maint->no.check = true;
+		else
+			maint->no.join = true;
 		return ph__maint_again(maint);
 	}
 	if (status == PH_OK)

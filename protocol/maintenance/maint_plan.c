@@ -138,7 +138,7 @@ static enum ph__maint_job decide_writing(struct ph__maint *maint, const struct w
 		return count > PH_PACK_JOIN_MAX ? PH__MAINT_SOME : PH__MAINT_ALL;
 	}
 	found = out_of_proportion(packs, maint->no.drop ? count : count - 1);
-	if (found > 1 && !defer(maint, count)) {
+	if (found > 1 && !maint->no.join && !defer(maint, count)) {
 		choose(maint, packs, found);
 		return PH__MAINT_SOME;
 	}

@@ -14,6 +14,7 @@
 
 #include <packhorse/pack_join.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -392,6 +393,111 @@ static void test_joined_some(void **state)
 	assert_true(copies > 0);
 }
 
+#define LARGE_BYTES 600000u
+#define LARGE_OPS 3000u
+
+/* A delta that copies single bytes from all over its base. */
+static void add_jumps(struct ph_test_pack *pack, const uint8_t *data, const struct ph_oid *base,
+                      uint32_t number)
+{
+	/* The sizes of both, in groups of 7 bits: 600,000 and 3,000. */
+	static const uint8_t sizes[] = {0xc0, 0xcf, 0x24, 0xb8, 0x17};
+	static uint8_t result[LARGE_OPS];
+	struct ph_test_buf delta = {0};
+	struct ph_test_raw raw = {.stored = PH_OBJ_REF_DELTA, .type = PH_OBJ_BLOB, .base = *base};
+
+	ph_test_buf_append(&delta, sizes, sizeof(sizes));
+	for (uint32_t i = 0; i < LARGE_OPS; i++) {
+		uint32_t at = i * 7 % 17 * (LARGE_BYTES / 17) + number;
+		uint8_t op[] = {0x97, (uint8_t)at, (uint8_t)(at >> 8), (uint8_t)(at >> 16), 1};
+
+		ph_test_buf_append(&delta, op, sizeof(op));
+		result[i] = data[at];
+	}
+	raw.declared = raw.content_len = delta.len;
+	raw.content = delta.data;
+	raw.size = LARGE_OPS;
+	ph_hash_object(&raw.oid, pack->algo, PH_OBJ_BLOB, result, LARGE_OPS);
+	ph_test_pack_add_raw(pack, &raw);
+	ph_test_buf_release(&delta);
+}
+
+/* Pushes a commit of two files, the second of which is in the pack, and maybe the first. */
+static void push_files(struct ph_test_pack *pack, const struct ph_oid *first,
+                       const struct ph_oid *second, uint32_t number)
+{
+	struct ph_test_buf text = {0}, request = {0};
+	char id[PH_OID_HEX_MAX + 1], name[32];
+	struct answer answer;
+	uint32_t entry;
+
+	ph_test_tree_entry(&text, w->f.algo, 0100644, "a", first);
+	ph_test_tree_entry(&text, w->f.algo, 0100644, "b", second);
+	entry = ph_test_pack_add(pack, PH_OBJ_TREE, text.data, text.len);
+	ph_test_buf_clear(&text);
+	ph_test_commit_text(&text, w->f.algo, &pack->entries[entry].oid, NULL, 0, 1700000000,
+	                    "large\n");
+	entry = ph_test_pack_add(pack, PH_OBJ_COMMIT, text.data, text.len);
+	ph_oid_to_hex(id, w->f.algo, &pack->entries[entry].oid);
+	snprintf(name, sizeof(name), "refs/heads/large%u", (unsigned)number);
+	command(&request, zero(&w->f), id, name, "report-status");
+	flush(&request);
+	ph_test_packfile(pack, &request);
+	push(&w->f, WORLD_REPO, &request, &answer);
+	assert_true(says(&answer, "ok refs/heads/large"));
+	answer_release(&answer);
+	ph_test_buf_release(&request);
+	ph_test_buf_release(&text);
+	ph_test_pack_release(pack);
+}
+
+/* Large deltas as deep as they may be, which would be too much work to make whole: they stay. */
+static void test_too_much_work(void **state)
+{
+	struct ph_limits limits;
+	struct ph_test_pack pack;
+	struct ph_test_rng rng;
+	uint8_t *data = malloc(LARGE_BYTES);
+	struct ph_oid ids[2];
+	uint32_t entries, packs;
+
+	(void)state;
+	assert_non_null(data);
+	world_init(w, 13, 0);
+	limits = w->f.limits;
+	ph_test_rng_init(&rng, 13);
+	ph_test_rng_fill(&rng, data, LARGE_BYTES);
+	ph_test_pack_init(&pack, w->f.algo);
+	(void)ph_test_pack_add(&pack, PH_OBJ_BLOB, data, LARGE_BYTES);
+	data[0] ^= 1;
+	(void)ph_test_pack_add_ofs(&pack, 0, data, LARGE_BYTES);
+	ids[0] = pack.entries[0].oid;
+	ids[1] = pack.entries[1].oid;
+	push_files(&pack, &ids[0], &ids[1], 0);
+	for (uint32_t i = 1; i < 10; i++) {
+		struct ph_oid made;
+
+		ph_test_pack_init(&pack, w->f.algo);
+		add_jumps(&pack, data, &ids[1], i);
+		made = pack.entries[0].oid;
+		push_files(&pack, &ids[0], &made, i);
+	}
+	packs = world_packs(w, &entries);
+	assert_int_equal(packs, 10);
+	w->f.limits.delta_resident_bytes_max = 20000;
+	w->f.limits.delta_depth_max = 1;
+	assert_int_equal(world_maintain(w, ALL_SLICES), 0);
+	w->f.limits = limits;
+	assert_int_equal(world_packs(w, &entries), packs);
+	world_check(w);
+	/* Where they may be deeper, all is joined. */
+	assert_int_equal(world_maintain(w, ALL_SLICES), 0);
+	assert_int_equal(world_packs(w, &entries), 1);
+	world_check(w);
+	world_release(w);
+	free(data);
+}
+
 /* Out of memory at every place: nothing is lost, and the next time all is done. */
 static void test_no_memory(void **state)
 {
@@ -517,12 +623,19 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_nothing_there),  cmocka_unit_test(test_lets_go),
-	        cmocka_unit_test(test_whole_packs_go), cmocka_unit_test(test_writes_what_is_earned),
-	        cmocka_unit_test(test_light),          cmocka_unit_test(test_open_push_holds),
-	        cmocka_unit_test(test_joined_all),     cmocka_unit_test(test_joined_some),
-	        cmocka_unit_test(test_no_memory),      cmocka_unit_test(test_disk_full),
-	        cmocka_unit_test(test_gives_way),      cmocka_unit_test(test_random_in_memory),
+	        cmocka_unit_test(test_nothing_there),
+	        cmocka_unit_test(test_lets_go),
+	        cmocka_unit_test(test_whole_packs_go),
+	        cmocka_unit_test(test_writes_what_is_earned),
+	        cmocka_unit_test(test_light),
+	        cmocka_unit_test(test_open_push_holds),
+	        cmocka_unit_test(test_joined_all),
+	        cmocka_unit_test(test_joined_some),
+	        cmocka_unit_test(test_too_much_work),
+	        cmocka_unit_test(test_no_memory),
+	        cmocka_unit_test(test_disk_full),
+	        cmocka_unit_test(test_gives_way),
+	        cmocka_unit_test(test_random_in_memory),
 	        cmocka_unit_test(test_random_on_disk),
 	};
 
