@@ -70,6 +70,7 @@ enum ph_status ph__session_init(struct ph_session *session, const struct ph_sess
 	session->last = PH_STEP_AGAIN;
 	session->deadline_ms = PH_NO_DEADLINE;
 	atomic_init(&session->woken, false);
+	atomic_init(&session->left, false);
 	return PH_OK;
 }
 
@@ -169,6 +170,11 @@ void ph__session_hold(struct ph_session *session, enum ph_stream stream, size_t 
 
 	assert(len <= buffer->size - buffer->end);
 	buffer->held = len;
+}
+
+bool ph__session_output_waits(const struct ph_session *session)
+{
+	return !buffer_empty(&session->out[PH_STREAM_OUT]) || atomic_load(&session->left);
 }
 
 void ph__session_error_line(struct ph_session *session, const char *format, ...)
@@ -297,6 +303,8 @@ void ph_session_output_ack(struct ph_session *session, enum ph_stream stream, si
 
 	assert(len <= buffer->end - buffer->start);
 	buffer->start += len;
+	if (away && buffer_empty(buffer))
+		atomic_store(&session->left, false);
 	if (len)
 		atomic_store(&session->taken, true);
 	if (!away && session->lean)
@@ -323,6 +331,7 @@ bool ph_session_output_detach(struct ph_session *session)
 	*out = *away;
 	*away = full;
 	session->detached = true;
+	atomic_store(&session->left, true);
 	atomic_store(&session->taken, true);
 	return true;
 }

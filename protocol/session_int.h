@@ -44,6 +44,7 @@ struct ph_session {
 	struct ph__buffer in, out[2];
 	struct ph__buffer away; /* output that was detached: the owner's, also during a run */
 	bool detached;
+	atomic_bool left;  /* not all of away was taken: a run may look here, and not there */
 	enum ph_step last; /* of the last step; PH_STEP_AGAIN at first */
 	bool eof;          /* no input follows what is buffered */
 	atomic_bool woken; /* wake was called since the last run */
@@ -91,6 +92,8 @@ void ph__session_put_done(struct ph_session *session, enum ph_stream stream, siz
  * in a later run too. Nothing else may be put until put_done took them; 0 forgets them.
  */
 void ph__session_hold(struct ph_session *session, enum ph_stream stream, size_t len);
+/* Whether output of PH_STREAM_OUT waits to be taken, detached or not. */
+bool ph__session_output_waits(const struct ph_session *session);
 /* A line to the error stream, cut to what fits; control bytes escaped, newline added. */
 void ph__session_error_line(struct ph_session *session, const char *format, ...) PH_PRINTF(2, 3);
 

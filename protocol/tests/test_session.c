@@ -391,6 +391,32 @@ static void test_detached_idle(void **state)
 	ph_session_free(session);
 }
 
+/* A step sees whether the client has output to take, wherever that is. */
+static void test_detached_waits(void **state)
+{
+	struct toy *toy = toy_new(fill);
+	struct ph_session *session = &toy->session;
+	size_t len;
+
+	(void)state;
+	assert_false(ph__session_output_waits(session));
+	ph_session_run(session, 0, 0, 1);
+	assert_true(ph__session_output_waits(session));
+	assert_true(ph_session_output_detach(session));
+	assert_true(ph__session_output_waits(session));
+	ph_session_output_buf(session, PH_STREAM_OUT, &len);
+	ph_session_output_ack(session, PH_STREAM_OUT, len - 1);
+	assert_true(ph__session_output_waits(session));
+	ph_session_output_ack(session, PH_STREAM_OUT, 1);
+	assert_false(ph__session_output_waits(session));
+	/* What comes behind it is not shown yet, and waits. */
+	ph_session_run(session, 0, 0, 1);
+	ph_session_output_buf(session, PH_STREAM_OUT, &len);
+	assert_int_equal(len, 0);
+	assert_true(ph__session_output_waits(session));
+	ph_session_free(session);
+}
+
 static enum ph_step say_and_end(struct toy *toy, uint32_t *budget)
 {
 	(void)budget;
@@ -496,6 +522,7 @@ int main(void)
 	        cmocka_unit_test(test_idle_output),
 	        cmocka_unit_test(test_detached),
 	        cmocka_unit_test(test_detached_idle),
+	        cmocka_unit_test(test_detached_waits),
 	        cmocka_unit_test(test_error_line_and_untaken_end),
 	        cmocka_unit_test(test_no_memory_for_buffers),
 	        cmocka_unit_test(test_packets),

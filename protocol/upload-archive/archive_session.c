@@ -133,14 +133,13 @@ static void end_packet(struct ph__archive_session *ar)
 static void keep_alive(struct ph__archive_session *ar)
 {
 	struct ph_session *session = &ar->session;
-	size_t waiting;
+	bool waits = ph__session_output_waits(session);
 
 	if (session->now_ms < session->deadline_ms)
 		return;
-	ph_session_output_buf(session, PH_STREAM_OUT, &waiting);
-	if (waiting == 0 && ar->filled)
+	if (!waits && ar->filled)
 		end_packet(ar);
-	else if (waiting == 0 && ph__out_ready(session))
+	else if (!waits && ph__out_ready(session))
 		ph__out_band_empty(session, PH_BAND_DATA);
 	spoke(ar);
 }

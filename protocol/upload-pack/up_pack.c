@@ -50,15 +50,14 @@ static void spoke(struct ph__up *up)
 void ph__up_keep_alive(struct ph__up *up)
 {
 	struct ph_session *session = &up->session;
-	size_t waiting;
+	bool waits = ph__session_output_waits(session);
 
 	if (session->now_ms < session->deadline_ms)
 		return;
-	ph_session_output_buf(session, PH_STREAM_OUT, &waiting);
-	if (waiting == 0 && up->filled) {
+	if (!waits && up->filled) {
 		ph__out_band_end(session, PH_BAND_DATA, up->filled);
 		up->filled = 0;
-	} else if (waiting == 0 && ph__out_ready(session)) {
+	} else if (!waits && ph__out_ready(session)) {
 		ph__out_band_empty(session, PH_BAND_DATA);
 	}
 	spoke(up);

@@ -12,6 +12,7 @@
 
 #include <packhorse/pkt.h>
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -645,6 +646,71 @@ static void test_client_stops_at_the_end(void **state)
 	ph_session_free(session);
 }
 
+/* Runs of a session on a thread of their own, each a unit of work and longer than a keepalive. */
+struct runner {
+	struct ph_session *session;
+	uint64_t now_ms;
+	atomic_bool done;
+};
+
+static void *run_many(void *arg)
+{
+	struct runner *runner = arg;
+
+	for (unsigned i = 0; i < 60; i++)
+		ph_session_run(runner->session, runner->now_ms += 2, 0, 1);
+	atomic_store_explicit(&runner->done, true, memory_order_relaxed);
+	return NULL;
+}
+
+static void take_byte(struct ph_session *session, struct ph_test_buf *out)
+{
+	size_t len;
+	const uint8_t *data = ph_session_output_buf(session, PH_STREAM_OUT, &len);
+
+	if (len == 0)
+		return;
+	ph_test_buf_append(out, data, 1);
+	ph_session_output_ack(session, PH_STREAM_OUT, 1);
+}
+
+/* Output is taken while the session runs: what breaks its silence must not look at that. */
+static void test_keepalive_detached(void **state)
+{
+	struct fix *fix = *state;
+	struct runner runner = {.now_ms = 100};
+	struct ph_test_buf out = {0};
+	pthread_t thread;
+	size_t len;
+
+	fix_add_large(fix, 4u << 20);
+	fix->limits.keepalive_ms = 1;
+	runner.session = fix_open(fix, 0);
+	ph_session_run(runner.session, 50, 0, 4096);
+	say(fix, runner.session, "want $bl side-band-64k|0000|done");
+	atomic_init(&runner.done, false);
+	assert_true(ph_session_output_detach(runner.session));
+	assert_int_equal(pthread_create(&thread, NULL, run_many, &runner), 0);
+	while (!atomic_load_explicit(&runner.done, memory_order_relaxed) && out.len < 100000)
+		take_byte(runner.session, &out);
+	/* Nothing orders this one and the runs but what the session itself does. */
+	take_byte(runner.session, &out);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	/* As long as there is output the silence is the client's, and no packet is cut short. */
+	ph_session_output_buf(runner.session, PH_STREAM_OUT, &len);
+	ph_session_output_ack(runner.session, PH_STREAM_OUT, len);
+	run_many(&runner);
+	assert_true(ph_session_output_attach(runner.session));
+	ph_test_buf_clear(&out);
+	while (ph_session_output_buf(runner.session, PH_STREAM_OUT, &len))
+		take_byte(runner.session, &out);
+	for (size_t at = 0; at < out.len; at += 65520)
+		assert_memory_equal(out.data + at, "fff0\1", 5);
+	assert_true(out.len > 65520);
+	ph_session_free(runner.session);
+	ph_test_buf_release(&out);
+}
+
 /* Free is cancel, in every state. */
 static void test_cancel(void **state)
 {
@@ -685,6 +751,7 @@ int main(void)
 	                                        fix_teardown),
 	        cmocka_unit_test_setup_teardown(test_client_stops_at_the_end, fix_setup,
 	                                        fix_teardown),
+	        cmocka_unit_test_setup_teardown(test_keepalive_detached, fix_setup, fix_teardown),
 	        cmocka_unit_test_setup_teardown(test_cancel, fix_setup, fix_teardown),
 	};
 
