@@ -401,6 +401,10 @@ static enum ph_step all_own(struct receive *r, uint32_t *budget)
 
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
+	if (ph__receive_maps_blamed(r, status)) {
+		r->connect.stage = CONNECT_START;
+		return PH_STEP_AGAIN;
+	}
 	if (status == PH_ERR_MISSING)
 		return walked(r, status);
 	return status == PH_OK ? connected(r) : fail_internal(r, status);

@@ -6,9 +6,11 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "map_section_int.h"
 #include "push_support.h"
 #include "tips_int.h"
 
+#include <packhorse/map.h>
 #include <packhorse/policy.h>
 #include <stdio.h>
 #include <string.h>
@@ -635,6 +637,108 @@ static void test_hidden_deletion(void **state)
 	}
 }
 
+/* ---- hidden refs, and a map that is damaged ---- */
+
+#define MAPPED_COMMITS 300u
+
+/* Pushes a history to a repository of its own; the last entry is its tip. */
+static void push_mapped(uint32_t *entries, uint32_t *old_tree)
+{
+	uint32_t n = 0, parent = NO_PARENT;
+
+	for (uint32_t i = 0; i < MAPPED_COMMITS; i++) {
+		char text[16];
+
+		snprintf(text, sizeof(text), "m%u\n", i);
+		entries[n] = ph_test_pack_add(&f.all, PH_OBJ_BLOB, text, strlen(text));
+		entries[n + 1] = add_tree(entries[n], "m");
+		entries[n + 2] = parent = add_commit(entries[n + 1], parent, 1600000000 + i);
+		n += 3;
+	}
+	*old_tree = entries[3 * 3 + 1];
+	command(&request, zero(&f), hex(&f, parent), "refs/heads/main", CAPS);
+	flush(&request);
+	pack_of(&f, entries, n, &request);
+	push(&f, "mapped", &request, &answer);
+	expect_report(&answer, "unpack ok\nok refs/heads/main\n");
+	again();
+}
+
+static void make_map(struct ph_snapshot *base, uint32_t tip, struct ph_test_sink *out)
+{
+	struct ph_map_options options = {.source = ph_snapshot_source(base),
+	                                 .sink = &out->sink,
+	                                 .alloc = &f.memory.alloc,
+	                                 .limits = &f.limits};
+	struct ph_map_maker *maker;
+	enum ph_status status = PH_AGAIN;
+
+	ph_test_sink_init(out);
+	assert_int_equal(ph_map_maker_new(&maker, &options), PH_OK);
+	assert_int_equal(ph_map_maker_tip(maker, &f.all.entries[tip].oid), PH_OK);
+	while (status == PH_AGAIN) {
+		uint32_t budget = 1000;
+
+		status = ph_map_maker_run(maker, &budget);
+	}
+	assert_int_equal(status, PH_OK);
+	ph_map_maker_free(maker);
+}
+
+static void attach_map(const struct ph_test_buf *map)
+{
+	struct ph_snapshot *base;
+	struct ph_txn *txn = begin_change(&f, "mapped");
+	struct ph_sink *sink;
+
+	assert_int_equal(ph_store_snapshot(f.store, "mapped", &base), PH_OK);
+	assert_int_equal(ph_txn_attach(txn, ph_snapshot_pack_id(base, 0), PH__SECTION_MAP, &sink),
+	                 PH_OK);
+	assert_int_equal(sink->ops->append(sink, map->data, map->len), PH_OK);
+	assert_int_equal(ph_txn_prepare(txn), PH_OK);
+	commit_change(txn);
+	ph_snapshot_release(base);
+}
+
+/* Wherever the map is damaged, a revert to an old tree, which is looked for with it, goes in. */
+static void test_hidden_damaged_map(void **state)
+{
+	uint32_t entries[3 * MAPPED_COMMITS], tip, tree, revert;
+	struct ph_snapshot *base;
+	struct ph_txn *txn;
+	struct ph_test_sink map;
+
+	(void)state;
+	push_mapped(entries, &tree);
+	tip = entries[3 * MAPPED_COMMITS - 1];
+	revert = add_commit(tree, tip, 1700000000);
+	assert_int_equal(ph_store_snapshot(f.store, "mapped", &base), PH_OK);
+	/* Only an old commit has a bitmap: from the tip to there commits are read. */
+	make_map(base, entries[MAPPED_COMMITS / 2 * 3 + 2], &map);
+	ph_snapshot_release(base);
+	set_config(&f, "mapped", "receive.hiderefs=refs/hide\n");
+	/* A boundary has the walk do without bitmaps, so that they are read after it alone. */
+	txn = begin_change(&f, "mapped");
+	assert_int_equal(ph_txn_set_shallow(txn, &f.all.entries[entries[2]].oid, 1), PH_OK);
+	commit_change(txn);
+	for (size_t i = 100; i < map.buf.len; i += 509) {
+		map.buf.data[i] ^= 1;
+		attach_map(&map.buf);
+		map.buf.data[i] ^= 1;
+		command(&request, zero(&f), hex(&f, revert), "refs/heads/x", CAPS);
+		flush(&request);
+		pack_of(&f, &revert, 1, &request);
+		push(&f, "mapped", &request, &answer);
+		expect_report(&answer, "unpack ok\nok refs/heads/x\n");
+		again();
+		command(&request, hex(&f, revert), zero(&f), "refs/heads/x", CAPS);
+		flush(&request);
+		push(&f, "mapped", &request, &answer);
+		again();
+	}
+	ph_test_sink_release(&map);
+}
+
 /* ---- first pushes, of which all is in the pack ---- */
 
 /* Tips in the note of the first pack; UINT32_MAX when there is none. */
@@ -733,6 +837,7 @@ int main(void)
 	        T(test_hidden_ids),
 	        T(test_hidden_bases),
 	        T(test_hidden_deletion),
+	        T(test_hidden_damaged_map),
 	        T(test_closed),
 	        T(test_not_closed),
 	};
