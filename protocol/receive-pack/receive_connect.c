@@ -11,11 +11,14 @@
 #include <string.h>
 
 /*
- * Every walk begins by going over all refs of the repository. What this may cost in all is bounded,
- * or a push of many broken refs would keep us busy for hours: beyond it, commands that are not
- * proven are refused. In tips added; a walk costs some more.
+ * Every walk begins by going over all refs of the repository, and may go over its whole history.
+ * What this may cost in all is bounded, or a push of many broken refs would keep us busy for hours:
+ * beyond it, commands that are not proven are refused. In tips added and units of work; a walk
+ * costs some more. A walk of everything takes a few units an object, and ten of them find the one
+ * broken command among a thousand.
  */
-#define SPENT_MAX ((uint64_t)64 << 20)
+#define SPENT_MAX ((uint64_t)2 << 20)
+#define SPENT_EACH 64u /* more for every object and every ref */
 #define WALK_COST 256u
 
 static bool wants_proof(const struct receive_command *c)
@@ -165,6 +168,14 @@ static enum ph_step bound(struct receive *r, uint32_t *budget)
 	return finished(r);
 }
 
+/* Only what more than one walk costs is looked at: all that is well is proven by the first. */
+static bool spent_all(const struct receive *r)
+{
+	uint64_t size = ph_source_objects(ph_txn_source(r->txn)) + r->advert.refs + r->count;
+
+	return r->connect.again && r->connect.spent > SPENT_MAX + SPENT_EACH * size;
+}
+
 /* Sets the next window of commands, and begins a walk for it. */
 static enum ph_step start(struct receive *r, uint32_t *budget)
 {
@@ -183,7 +194,7 @@ static enum ph_step start(struct receive *r, uint32_t *budget)
 		return connect->bounded ? finished(r) : bound(r, budget);
 	connect->end = r->count - connect->first > connect->width ? connect->first + connect->width
 	                                                          : r->count;
-	if (connect->again && connect->spent > SPENT_MAX) {
+	if (spent_all(r)) {
 		connect->end = r->count;
 		settle(r, PH_ERR_LIMIT);
 		return connect->bounded ? finished(r) : bound(r, budget);
@@ -376,8 +387,10 @@ static enum ph_step connected(struct receive *r)
 static enum ph_step walk(struct receive *r, uint32_t *budget)
 {
 	struct receive_connect *connect = &r->connect;
+	uint32_t before = *budget;
 	enum ph_status status = ph_walk_run(connect->walk, budget);
 
+	connect->spent += before - *budget;
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
 	if (ph__receive_maps_blamed(r, status)) {
@@ -397,8 +410,10 @@ static enum ph_step walk(struct receive *r, uint32_t *budget)
 
 static enum ph_step all_own(struct receive *r, uint32_t *budget)
 {
+	uint32_t before = *budget;
 	enum ph_status status = ph__receive_all_own(r, budget);
 
+	r->connect.spent += before - *budget;
 	if (status == PH_AGAIN)
 		return PH_STEP_AGAIN;
 	if (ph__receive_maps_blamed(r, status)) {

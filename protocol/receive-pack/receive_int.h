@@ -113,7 +113,7 @@ struct receive_connect {
 	uint32_t at;     /* next command whose tip is to be added */
 	uint32_t wanted; /* commands that the walk is for */
 	uint32_t own;    /* of what it has selected, objects that the push has brought */
-	uint64_t spent;  /* on setting walks up */
+	uint64_t spent;  /* on walks so far */
 	bool again;      /* it is not the first walk */
 	bool bounded;    /* walks end at the client's shallow boundary, too */
 };

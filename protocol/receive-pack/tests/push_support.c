@@ -283,6 +283,7 @@ void pump(struct fixture *f, struct ph_session *session, const struct pump *how,
 	}
 	answer->done = ph_session_state(session) & PH_DONE;
 	answer->exit_status = ph_session_exit_status(session);
+	answer->spent = ph_session_spent(session);
 	ph_session_free(session);
 	find_advert(answer);
 }

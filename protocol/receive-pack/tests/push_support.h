@@ -55,7 +55,8 @@ struct answer {
 	struct ph_test_buf out, err;
 	size_t advert; /* bytes of out up to the first flush, with it */
 	int exit_status;
-	bool done; /* false: it waits for more input */
+	uint64_t spent; /* units of work */
+	bool done;      /* false: it waits for more input */
 };
 
 struct pump {

@@ -201,6 +201,42 @@ static void test_missing_objects(void **state)
 	expect_report(&answer, "unpack ok\nok refs/heads/b\n");
 }
 
+#define LONG_COMMITS 2000u
+
+/* A ref for each commit of a long history whose beginning is not there: all are refused, and not
+ * by going over all of it for every one. */
+static void test_missing_root(void **state)
+{
+	uint32_t entries[LONG_COMMITS];
+	struct ph_oid parent = ph_test_oid_fake(f.algo, 0x33);
+	struct ph_test_buf text = {0};
+	size_t refused = 0;
+
+	(void)state;
+	with_history();
+	for (uint32_t i = 0; i < LONG_COMMITS; i++) {
+		char name[32];
+
+		ph_test_buf_clear(&text);
+		ph_test_commit_text(&text, f.algo, &f.all.entries[f.tree[0]].oid, &parent, 1,
+		                    1700000000 + i, "long\n");
+		entries[i] = ph_test_pack_add(&f.all, PH_OBJ_COMMIT, text.data, text.len);
+		parent = f.all.entries[entries[i]].oid;
+		snprintf(name, sizeof(name), "refs/heads/b%04u", i);
+		command(&request, zero(&f), hex(&f, entries[i]), name, i ? NULL : CAPS);
+	}
+	flush(&request);
+	pack_of(&f, entries, LONG_COMMITS, &request);
+	push(&f, "demo", &request, &answer);
+	ph_test_buf_append(&answer.out, "", 1);
+	for (const char *at = (const char *)answer.out.data + answer.advert;
+	     (at = strstr(at, " missing necessary objects")) != NULL; at++)
+		refused++;
+	assert_int_equal(refused, LONG_COMMITS);
+	assert_true(answer.spent < 2000 * LONG_COMMITS);
+	ph_test_buf_release(&text);
+}
+
 static void test_shallow(void **state)
 {
 	uint32_t entries[3];
@@ -406,13 +442,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	        T(test_names),         T(test_name_escapes),
-	        T(test_duplicates),    T(test_old_values),
-	        T(test_force),         T(test_types),
-	        T(test_peeled),        T(test_missing_objects),
-	        T(test_shallow),       T(test_bad_packs),
-	        T(test_fsck),          T(test_bad_requests),
-	        T(test_limits),        T(test_hint),
+	        T(test_names),         T(test_name_escapes),    T(test_duplicates),
+	        T(test_old_values),    T(test_force),           T(test_types),
+	        T(test_peeled),        T(test_missing_objects), T(test_missing_root),
+	        T(test_shallow),       T(test_bad_packs),       T(test_fsck),
+	        T(test_bad_requests),  T(test_limits),          T(test_hint),
 	        T(test_death_on_band),
 #undef T
 	};
