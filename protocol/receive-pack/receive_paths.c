@@ -15,7 +15,8 @@
 #define PARENTS_MAX 16u
 #define SIDES (PARENTS_MAX + 1)
 #define PATH_MAX_BYTES 4096u
-/* A directory of 200,000 files takes less. */
+/* Of all sides together, as a push's claim has no more: a directory of 100,000 files and its parent
+ * take less. */
 #define TREE_BYTES_MAX ((uint64_t)16 << 20)
 /* Directories that wait to be compared. */
 #define STACK_BYTES_MAX ((size_t)8 << 20)
@@ -45,6 +46,7 @@ struct receive_paths {
 	/* The one being compared. */
 	struct side sides[SIDES];
 	uint32_t count;
+	uint64_t bytes; /* of their trees */
 	char path[PATH_MAX_BYTES + 1];
 	size_t path_len; /* of the directory, with a slash behind it */
 };
@@ -88,6 +90,7 @@ static void close_sides(struct receive_paths *p)
 		if (p->sides[i].object.data)
 			ph_object_release(p->reader, &p->sides[i].object);
 	p->count = 0;
+	p->bytes = 0;
 }
 
 /* The next entry of one side; a tree that cannot be read is refused by other checks. */
@@ -108,7 +111,8 @@ static enum ph_status open_side(struct receive_paths *p, const struct ph_oid *tr
 
 	memset(side, 0, sizeof(*side));
 	if (!ph_oid_is_zero(tree))
-		status = ph_reader_read_oid(p->reader, tree, TREE_BYTES_MAX, &side->object);
+		status = ph_reader_read_oid(p->reader, tree, TREE_BYTES_MAX - p->bytes,
+		                            &side->object);
 	if (status != PH_OK) {
 		side->object.data = NULL;
 		return status;
@@ -116,6 +120,7 @@ static enum ph_status open_side(struct receive_paths *p, const struct ph_oid *tr
 	p->count = number + 1;
 	if (!side->object.data)
 		return PH_OK;
+	p->bytes += side->object.size;
 	if (side->object.type != PH_OBJ_TREE)
 		return PH_ERR_INVALID;
 	ph_tree_iter_init(&side->iter, ph_reader_source(p->reader)->algo, side->object.data,

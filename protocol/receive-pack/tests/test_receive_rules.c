@@ -118,7 +118,7 @@ static void test_alias(void **state)
 static uint32_t add_commit(uint32_t tree, const uint32_t *parent, uint32_t parents)
 {
 	struct ph_test_buf text = {0};
-	struct ph_oid oids[2];
+	struct ph_oid oids[16];
 	uint32_t made;
 
 	for (uint32_t i = 0; i < parents; i++)
@@ -321,6 +321,56 @@ static void test_tree_bomb(void **state)
 	expect("paths that the push changes cannot be told");
 }
 
+/* A tree of 2 MiB, like no other. */
+static uint32_t add_large_tree(unsigned number)
+{
+	struct ph_test_buf text = {0};
+	uint32_t made;
+
+	for (unsigned i = 0; i < 9600; i++) {
+		char name[208];
+
+		if (i)
+			snprintf(name, sizeof(name), "%0200u", i);
+		else
+			snprintf(name, sizeof(name), "!%u", number);
+		ph_test_tree_entry(&text, f.algo, 0100644, name, &f.all.entries[f.blob[0]].oid);
+	}
+	assert_true(text.len > 2 << 20);
+	made = ph_test_pack_add(&f.all, PH_OBJ_TREE, text.data, text.len);
+	ph_test_buf_release(&text);
+	return made;
+}
+
+/* A merge of many sides, each with a large tree: they are not all read at once. */
+static void test_octopus(void **state)
+{
+	uint32_t all[40], parents[16], n = 0, merge;
+	int64_t before;
+
+	(void)state;
+	for (unsigned i = 0; i < 16; i++)
+		parents[i] = add_commit(add_large_tree(i), NULL, 0);
+	for (uint32_t i = f.tag + 1; i < f.all.count; i++)
+		all[n++] = i;
+	/* What is there already is not looked at. */
+	for (unsigned i = 0; i < 16; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "refs/heads/p%u", i);
+		ask(zero(&f), hex(&f, parents[i]), name, all, i ? 0 : n);
+		assert_true(says(&answer, "unpack ok"));
+	}
+	merge = add_commit(f.tree[0], parents, 16);
+	set_config(&f, "demo", "packhorse.deniedpaths=nothing\n");
+	before = f.memory.live_bytes;
+	f.memory.peak_bytes = before;
+	ask(zero(&f), hex(&f, merge), "refs/heads/x", &merge, 1);
+	expect("ng refs/heads/x paths cannot be checked");
+	expect("paths that the push changes cannot be told: a limit was exceeded");
+	assert_true(f.memory.peak_bytes - before < 24 << 20);
+}
+
 /* Fed in pieces and with small budgets, a push has the same answer; and with memory that fails. */
 static void test_pieces_and_memory(void **state)
 {
@@ -369,15 +419,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-	        T(test_refs),
-	        T(test_alias),
-	        T(test_object_size),
-	        T(test_repository_size),
-	        T(test_reserve),
-	        T(test_paths),
-	        T(test_merges),
-	        T(test_tree_bomb),
-	        T(test_pieces_and_memory),
+	        T(test_refs),        T(test_alias),
+	        T(test_object_size), T(test_repository_size),
+	        T(test_reserve),     T(test_paths),
+	        T(test_merges),      T(test_tree_bomb),
+	        T(test_octopus),     T(test_pieces_and_memory),
 #undef T
 	};
 
