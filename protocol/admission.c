@@ -32,6 +32,7 @@ enum ph_status ph__admission_ask(struct ph__admission *admission, uint64_t bytes
 	*first = false;
 	if (!memory || (admission->asked && ph_memory_granted(&admission->claim))) {
 		session->lean = false;
+		session->claims = memory;
 		return PH_OK;
 	}
 	if (admission->asked) {
@@ -42,6 +43,7 @@ enum ph_status ph__admission_ask(struct ph__admission *admission, uint64_t bytes
 	if (status == PH_ERR_LIMIT)
 		return status;
 	admission->asked = true;
+	session->claims = status == PH_OK;
 	if (status == PH_PENDING) {
 		*first = true;
 		wait_begins(admission);
@@ -53,6 +55,7 @@ void ph__admission_release(struct ph__admission *admission)
 {
 	ph_memory_release(&admission->claim);
 	admission->session->lean = false;
+	admission->session->claims = false;
 	admission->asked = false;
 }
 

@@ -71,6 +71,7 @@ enum ph_status ph__session_init(struct ph_session *session, const struct ph_sess
 	session->deadline_ms = PH_NO_DEADLINE;
 	atomic_init(&session->woken, false);
 	atomic_init(&session->left, false);
+	atomic_init(&session->acked, 0);
 	return PH_OK;
 }
 
@@ -267,6 +268,7 @@ void ph_session_input_ack(struct ph_session *session, size_t len)
 {
 	assert(len <= session->in.size - session->in.end);
 	session->in.end += len;
+	session->moved += len;
 	if (len)
 		session->fed = true;
 }
@@ -305,6 +307,7 @@ void ph_session_output_ack(struct ph_session *session, enum ph_stream stream, si
 	buffer->start += len;
 	if (away && buffer_empty(buffer))
 		atomic_store(&session->left, false);
+	atomic_fetch_add(&session->acked, (unsigned)len);
 	if (len)
 		atomic_store(&session->taken, true);
 	if (!away && session->lean)
@@ -403,12 +406,35 @@ static void run_steps(struct ph_session *session, uint32_t budget)
 		end(session, "out of memory");
 }
 
+/* Whether somebody waits for the memory that this session holds. */
+static bool is_waited_for(const struct ph_session *session)
+{
+	struct ph_memory_counts counts = {0};
+
+	if (session->claims)
+		ph_memory_counts(session->service.memory, &counts);
+	return counts.waiting > 0;
+}
+
+/* Whether the idle limit counts anew: a byte is enough, unless that keeps others from memory. */
+static bool has_moved(struct ph_session *session)
+{
+	bool any = atomic_exchange(&session->taken, false) || session->fed;
+
+	session->moved += atomic_exchange(&session->acked, 0);
+	if (!idles(session))
+		return true;
+	return any && (session->moved >= PH_SESSION_MOVED_LEAST || !is_waited_for(session));
+}
+
 void ph_session_run(struct ph_session *session, uint64_t now_ms, uint64_t wall_s, uint32_t budget)
 {
 	session->now_ms = now_ms;
 	session->wall_s = wall_s;
-	if (atomic_exchange(&session->taken, false) || session->fed || !idles(session))
+	if (has_moved(session)) {
 		session->moved_at_ms = now_ms;
+		session->moved = 0;
+	}
 	session->fed = false;
 	atomic_store(&session->woken, false);
 	if (now_ms >= idle_deadline(session)) {

@@ -16,6 +16,10 @@
 #define PH_SESSION_OUT_BYTES (192u * 1024)
 #define PH_SESSION_ERR_BYTES (4u * 1024)
 
+/* What a client has to send or take within idle_ms_max while others wait for the memory that its
+ * session holds: about 110 bytes a second. */
+#define PH_SESSION_MOVED_LEAST (64u * 1024)
+
 /* What a step needs before the next one makes sense. */
 enum ph_step {
 	PH_STEP_AGAIN,  /* call again, at once when budget is left */
@@ -54,12 +58,15 @@ struct ph_session {
 	atomic_bool taken; /* output was taken since the last run */
 	atomic_bool
 	        expired;   /* nothing was taken for too long: what is detached is not sent either */
+	atomic_uint acked; /* bytes of output that were taken since the last run */
+	bool claims;       /* it holds memory that others may wait for */
 	bool lean;         /* it waits its turn: buffers go as soon as they are empty */
 	uint8_t line_band; /* out_int.h puts lines on this band; 0: on none */
 	int exit_status;
 	uint64_t spent;          /* work units of all runs */
 	uint64_t now_ms, wall_s; /* of this run */
 	uint64_t deadline_ms;    /* the service's own, or PH_NO_DEADLINE */
+	uint64_t moved;          /* bytes, in and out, since moved_at_ms */
 	uint64_t moved_at_ms; /* of the last run that saw progress: the idle limit counts from it */
 };
 

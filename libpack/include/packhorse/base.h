@@ -223,7 +223,8 @@ static inline void ph_budget_spend_bytes(uint32_t *budget, uint64_t bytes)
 	X(uint32_t, depth_max, 2147483647)                                                         \
 	/* Objects one request may walk. */                                                        \
 	X(uint64_t, walk_objects_max, 1000000000)                                                  \
-	/* A client that sends or takes nothing for this long is cut off. */                       \
+	/* A client that sends or takes nothing for this long is cut off; while others wait for    \
+	 * the memory its transfer holds, one that sends and takes less than 64 KiB. */            \
 	X(uint32_t, idle_ms_max, 600000)                                                           \
 	/* Silence on a side-band after which an empty packet keeps the connection alive. */       \
 	X(uint32_t, keepalive_ms, 5000)

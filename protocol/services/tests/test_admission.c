@@ -610,6 +610,56 @@ static void test_running_one_goes_away(void **state)
 	four_end();
 }
 
+/* Takes this much of what is shown, and runs it. */
+static void take_slowly(struct client *c, size_t len)
+{
+	size_t shown;
+
+	(void)ph_session_output_buf(c->session, PH_STREAM_OUT, &shown);
+	ph_session_output_ack(c->session, PH_STREAM_OUT, len < shown ? len : shown);
+	ph_session_run(c->session, c->now_ms, 0, 256);
+}
+
+/* One that takes a byte from time to time may do so as long as nobody waits for its memory. */
+static void test_slow_one_ends(void **state)
+{
+	struct client *slow = &clients[0], *honest = &clients[1];
+	uint32_t idle = world.limits.idle_ms_max;
+	unsigned turns = 0;
+
+	(void)state;
+	four_run();
+	for (unsigned i = 0; i < 10; i++) {
+		slow->now_ms += idle - 1;
+		take_slowly(slow, 1);
+		assert_false(is_done(slow));
+	}
+	honest->now_ms = slow->now_ms;
+	take_slowly(honest, 1);
+	clone_open(&clients[4], &world, &large, CLONE_V2);
+	client_drive(&clients[4], true);
+	assert_true(is_waiting(&clients[4]));
+	/* Of two that hold memory, one takes a byte each time, the other a little over the least.
+	 */
+	for (; !is_done(slow) && turns < 5; turns++) {
+		slow->now_ms += idle - 1;
+		take_slowly(slow, 1);
+		for (unsigned i = 0; i < 70; i++) {
+			honest->now_ms += idle / 70;
+			take_slowly(honest, 1000);
+		}
+		assert_false(is_done(honest));
+	}
+	assert_true(turns <= 2);
+	assert_int_equal(ph_session_exit_status(slow->session), 128);
+	client_close(slow);
+	client_drive(&clients[4], true);
+	assert_true(is_done(&clients[4]));
+	client_close(&clients[4]);
+	for (unsigned i = 1; i < 4; i++)
+		client_close(&clients[i]);
+}
+
 static void test_push_waits(void **state)
 {
 	struct client *push = &clients[4];
@@ -733,6 +783,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_fifth_waits, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_waiting_one_goes_away, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_running_one_goes_away, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_slow_one_ends, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_push_waits, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_small_things_pass, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_never, setup, teardown),
