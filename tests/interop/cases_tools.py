@@ -557,6 +557,6 @@ def tools_on_devices(world):
         subprocess.run(["losetup", "-d", device], check=True)
 
 
-CASES = [import_round_trip, import_is_noted, import_kinds, import_shallow, import_bundles, import_cut_off, import_damaged,
-         import_empty_pack, import_long_path, import_refused, import_read_only,
-         tools_interrupted, tools_progress, tools_output_lost, mkfs_blank, mkfs_interrupted, tools_on_devices]
+CASES = [import_round_trip, import_is_noted, import_kinds, import_shallow, import_bundles, import_cut_off,
+         import_damaged, import_empty_pack, import_long_path, import_refused, import_read_only, tools_interrupted,
+         tools_progress, tools_output_lost, mkfs_blank, mkfs_interrupted, tools_on_devices]
