@@ -293,7 +293,10 @@ static bool extends_reach(const struct ph__dtxn *txn)
 	return false;
 }
 
-/* A transaction that only takes away may use the last blocks: it is the way out of a full store. */
+/*
+ * A transaction that only takes away may use the last blocks: it is the way out of a full store. So
+ * may one that replaces packs, with what it notes about that.
+ */
 static enum ph__class class_of(const struct ph__dtxn *txn)
 {
 	if (!txn->base || txn->attach_count > 0 || extends_reach(txn))
@@ -302,7 +305,7 @@ static enum ph__class class_of(const struct ph__dtxn *txn)
 		if (txn->packs[i].phase == PH__PACK_ENDED && txn->replaced_count == 0)
 			return PH__CLASS_TREE;
 	for (const struct ph__setting_change *at = txn->meta.settings; at; at = at->next)
-		if (at->data)
+		if (at->data && txn->replaced_count == 0)
 			return PH__CLASS_TREE;
 	return PH__CLASS_ROOT;
 }

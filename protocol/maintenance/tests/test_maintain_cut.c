@@ -254,6 +254,56 @@ static void test_full_by_half(void **state)
 	world_release(w);
 }
 
+/* Tags of what the first branch reaches, until no more are taken. */
+static void fill_with_tags(void)
+{
+	const char *hex = ref_value(&w->f, WORLD_REPO, "refs/heads/b0");
+	enum ph_status status = PH_OK;
+	struct ph_oid oid;
+	char name[40];
+
+	assert_int_equal(ph_oid_from_hex(&oid, w->f.algo, hex, strlen(hex)), PH_OK);
+	for (uint32_t tag = 0, each = 100; each > 0; each = status == PH_OK ? each : each / 10) {
+		struct ph_snapshot *snapshot;
+		struct ph_txn *txn;
+		uint32_t change;
+
+		assert_true(tag < 100000);
+		assert_int_equal(ph_store_snapshot(w->f.store, WORLD_REPO, &snapshot), PH_OK);
+		assert_int_equal(ph_store_begin(w->f.store, snapshot, &txn), PH_OK);
+		ph_snapshot_release(snapshot);
+		for (uint32_t i = 0; i < each; i++) {
+			snprintf(name, sizeof(name), "refs/tags/%u", (unsigned)tag++);
+			assert_int_equal(ph_txn_ref_update(txn, name, NULL, &oid, NULL, &change),
+			                 PH_OK);
+		}
+		status = ph_txn_commit(txn, NULL, NULL);
+		ph_txn_free(txn);
+	}
+	assert_int_equal(status, PH_ERR_FULL);
+}
+
+/* Refs took what pushes had left: packs can go all the same. */
+static void test_full_of_refs(void **state)
+{
+	char name[40];
+	uint32_t count;
+
+	(void)state;
+	world_init(w, 5, (uint64_t)8 << 20);
+	grow(0, 20);
+	count = fill();
+	fill_with_tags();
+	for (uint32_t i = 0; i < count; i++) {
+		snprintf(name, sizeof(name), "refs/heads/large%u", (unsigned)i);
+		delete_large(name);
+	}
+	assert_int_equal(world_maintain(w, ALL_SLICES), 0);
+	world_check(w);
+	assert_true(ph_store_space(w->f.store) > (uint64_t)count * 90000);
+	world_release(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +311,7 @@ int main(void)
 	        cmocka_unit_test(test_cut_at_any_write),
 	        cmocka_unit_test(test_full),
 	        cmocka_unit_test(test_full_by_half),
+	        cmocka_unit_test(test_full_of_refs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
