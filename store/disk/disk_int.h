@@ -969,6 +969,8 @@ struct ph__disk {
 	struct ph__freed_list held; /* by pins alone */
 	struct ph__repo **table;
 	uint32_t table_mask, repo_count;
+	uint32_t loading;  /* hash of the one that is being read */
+	bool loading_left; /* one with that hash went from the table since that began */
 	struct ph__repo *idle_newest, *idle_oldest;
 	uint32_t idle_count;
 };

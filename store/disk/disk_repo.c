@@ -209,6 +209,8 @@ void ph__repo_remove(struct ph__disk *disk, struct ph__repo *repo)
 		link = &(*link)->chain;
 	*link = repo->chain;
 	disk->repo_count--;
+	if (repo->hash == disk->loading)
+		disk->loading_left = true;
 }
 
 static void leave_idle(struct ph__disk *disk, struct ph__repo *repo)
@@ -468,7 +470,7 @@ static enum ph_status load_record(struct ph__disk *disk, const char *name,
 	return status == PH_OK ? ph__record_decode(record, value, len) : status;
 }
 
-/* Under the load lock, so that nobody commits to a repository while it is being read. */
+/* Under the load lock, so that it is not deleted by its name; what else can happen see below. */
 static enum ph_status load_repo(struct ph__disk *disk, const char *name, struct ph__repo **out)
 {
 	struct loading loading = {.disk = disk};
@@ -501,46 +503,57 @@ static enum ph_status load_repo(struct ph__disk *disk, const char *name, struct 
 	return PH_OK;
 }
 
-static struct ph__state *find_state(struct ph__disk *disk, const char *name)
+/* loads, under the load lock: when it is not there, what goes from the table is watched. */
+static struct ph__state *find_state(struct ph__disk *disk, const char *name, bool loads)
 {
 	ph__lock(disk->sync, disk->lock);
 	struct ph__repo *repo = find_repo(disk, name);
 	struct ph__state *state = repo ? use_repo(disk, repo) : NULL;
+	if (loads) {
+		disk->loading = hash_name(disk, name);
+		disk->loading_left = false;
+	}
 	ph__unlock(disk->sync, disk->lock);
 	return state;
 }
 
-/* One that was created while this was read is in the table already: then that is the one. */
-static struct ph__state *insert_repo(struct ph__disk *disk, struct ph__repo *repo)
+/*
+ * Inserts what was read, or nothing (repo NULL) for this status. One that was created meanwhile is
+ * in the table already: then that is the one. PH_AGAIN: it was, and is not any more, so it may have
+ * changed since it was read.
+ */
+static enum ph_status insert_repo(struct ph__disk *disk, const char *name, struct ph__repo *repo,
+                                  enum ph_status status, struct ph__state **out)
 {
 	ph__lock(disk->sync, disk->lock);
-	struct ph__repo *there = find_repo(disk, repo->name);
-	if (there)
+	struct ph__repo *there = find_repo(disk, name);
+	bool left = disk->loading_left;
+	if (repo && (there || left))
 		free_repo(disk, repo);
-	else
+	else if (repo)
 		ph__repo_insert(disk, repo);
-	struct ph__state *state = use_repo(disk, there ? there : repo);
+	if (!there && !left)
+		there = repo;
+	if (there)
+		*out = use_repo(disk, there);
 	ph__unlock(disk->sync, disk->lock);
-	return state;
+	return there ? PH_OK : left ? PH_AGAIN : status;
 }
 
 enum ph_status ph__repo_open(struct ph__disk *disk, const char *name, struct ph__state **out)
 {
-	enum ph_status status = PH_OK;
-	*out = find_state(disk, name);
+	enum ph_status status;
+	*out = find_state(disk, name, false);
 	if (*out)
 		return PH_OK;
 	ph__lock(disk->sync, disk->load);
-	*out = find_state(disk, name);
-	if (!*out) {
-		struct ph__repo *repo;
-		status = load_repo(disk, name, &repo);
-		if (status == PH_OK)
-			*out = insert_repo(disk, repo);
-		else
-			*out = find_state(disk, name);
-		status = *out ? PH_OK : status;
-	}
+	do {
+		struct ph__repo *repo = NULL;
+		*out = find_state(disk, name, true);
+		status = *out ? PH_OK : load_repo(disk, name, &repo);
+		if (!*out)
+			status = insert_repo(disk, name, repo, status, out);
+	} while (status == PH_AGAIN);
 	ph__unlock(disk->sync, disk->load);
 	return status;
 }

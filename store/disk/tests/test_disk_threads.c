@@ -8,6 +8,7 @@
 
 #undef assert_status
 #include "conformance_int.h"
+#include "disk_int.h"
 
 #include <pthread.h>
 #include <time.h>
@@ -375,12 +376,99 @@ static void test_created_meanwhile(void **state)
 	}
 }
 
+/* Two changes by another thread, each behind some unlock of the tables. */
+static struct {
+	struct ph_store *store;
+	uint32_t next, unlocks[2]; /* until that one; next 2: both are made */
+	bool evicts;
+} changes = {.next = 2};
+
+/* The repository is pushed to, and so many others are made that it does not stay in memory. */
+static void push_and_evict(struct ph_store *store)
+{
+	char name[16];
+	assert_status(tool_push(store, "a", "refs/heads/x", 1, 100), PH_OK);
+	for (uint32_t i = 0; i <= PH__IDLE_REPOS; i++) {
+		snprintf(name, sizeof(name), "other%u", (unsigned)i);
+		assert_status(tool_create(store, name), PH_OK);
+	}
+}
+
+static void make_change(void)
+{
+	uint32_t change = changes.next;
+	changes.next = 2;
+	if (change == 0)
+		assert_status(tool_create(changes.store, "a"), PH_OK);
+	else if (changes.evicts)
+		push_and_evict(changes.store);
+	else
+		assert_status(tool_delete_repo(changes.store, "a"), PH_OK);
+	changes.next = change + 1;
+}
+
+static void unlock_and_change(void *user, void *mutex)
+{
+	ph_test_sync.mutex_unlock(user, mutex);
+	if (changes.next < 2 && mutex == ph__disk_of(changes.store)->lock &&
+	    --changes.unlocks[changes.next] == 0)
+		make_change();
+}
+
+/* Asks for a repository that is made, and then deleted or pushed to and forgotten, meanwhile. */
+static void open_while_changed(uint32_t first, uint32_t second, bool evicts)
+{
+	struct ph_sync sync = ph_test_sync;
+	struct sim_device *sim = sim_new(1 << 20, 64 << 20);
+	struct ph_store *store;
+	struct ph_snapshot *snapshot;
+	sync.mutex_unlock = unlock_and_change;
+	sim_options(&options);
+	options.sync = &sync;
+	assert_status(sim_open(sim, &options, &store), PH_OK);
+	changes.store = store;
+	changes.evicts = evicts;
+	changes.unlocks[0] = first;
+	changes.unlocks[1] = second;
+	changes.next = 0;
+	enum ph_status status = ph_store_snapshot(store, "a", &snapshot);
+	while (changes.next < 2)
+		make_change();
+	if (status == PH_OK)
+		ph_snapshot_release(snapshot);
+	else
+		assert_status(status, PH_ERR_NOT_FOUND);
+	if (evicts) {
+		assert_true(tool_has(store, "a", "refs/heads/x", 1, 100));
+	} else {
+		assert_status(ph_store_snapshot(store, "a", &snapshot), PH_ERR_NOT_FOUND);
+		assert_status(tool_create(store, "a"), PH_OK);
+	}
+	assert_status(tool_push(store, "a", "refs/heads/y", 2, 100), PH_OK);
+	assert_true(tool_has(store, "a", "refs/heads/y", 2, 100));
+	assert_status(sim_check(store), PH_OK);
+	ph_store_close(store);
+	sim_free(sim);
+}
+
+static void test_changed_meanwhile(void **state)
+{
+	(void)state;
+	for (uint32_t first = 1; first < 6; first++) {
+		for (uint32_t second = 1; second < 6; second++) {
+			open_while_changed(first, second, false);
+			open_while_changed(first, second, true);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_shared_flushes), cmocka_unit_test(test_mixed),
-	        cmocka_unit_test(test_readers),        cmocka_unit_test(test_lazy_owners),
-	        cmocka_unit_test(test_everything),     cmocka_unit_test(test_created_meanwhile),
+	        cmocka_unit_test(test_shared_flushes),    cmocka_unit_test(test_mixed),
+	        cmocka_unit_test(test_readers),           cmocka_unit_test(test_lazy_owners),
+	        cmocka_unit_test(test_everything),        cmocka_unit_test(test_created_meanwhile),
+	        cmocka_unit_test(test_changed_meanwhile),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
