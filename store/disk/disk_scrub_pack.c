@@ -324,7 +324,7 @@ static enum ph_status end_pack(struct ph__scrub *scrub)
 		status = ph__scrub_say(
 		        scrub, PH_FINDING_PACK, at->index, section_advice(PH_SECTION_INDEX),
 		        "pack %" PRIu64 ", its index is not one of its objects", at->id);
-	else if (at->index == PH_ERR_IO)
+	else if (at->index == PH_ERR_IO && scrub->first)
 		status = at->index;
 	ph__scrub_pack_leave(scrub);
 	return status;

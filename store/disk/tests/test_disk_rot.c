@@ -265,6 +265,52 @@ static void test_objects(void **state)
 	sim_free(sim);
 }
 
+/* ---- blocks that cannot be read ---- */
+
+static const struct ph_device_ops *inner_ops;
+static uint64_t bad_block;
+
+static enum ph_status read_but_one(struct ph_device *device, uint64_t offset, void *buf, size_t len)
+{
+	uint64_t bad = bad_block * PH__BLOCK;
+	if (offset < bad + PH__BLOCK && bad < offset + len)
+		return PH_ERR_IO;
+	return inner_ops->read(device, offset, buf, len);
+}
+
+/* A pack whose index cannot be read is told of, and the check goes on to the next repository. */
+static void test_unreadable_index(void **state)
+{
+	struct sim_device *sim = make_image(9000, 5);
+	struct ph_device_ops ops = *sim->device.ops;
+	struct ph_store *store;
+	struct ph_snapshot *snapshot;
+	struct ph_test_pack pack;
+	struct told told = {.hit = "alpha"};
+	(void)state;
+	assert_status(sim_open(sim, &options, &store), PH_OK);
+	assert_status(ph_store_snapshot(store, "alpha", &snapshot), PH_OK);
+	const struct ph__pack *alpha = ((const struct ph__state *)snapshot)->packs[0];
+	bad_block = alpha->sections[PH_SECTION_INDEX]->pieces[0].start;
+	ph_snapshot_release(snapshot);
+	ph_store_close(store);
+	make_pack(&pack, 101, 9000);
+	sim->data[find_bytes(sim, pack.run.data + pack.entries[3].offset + 100, 32)] ^= 4;
+	inner_ops = sim->device.ops;
+	ops.read = read_but_one;
+	sim->device.ops = &ops;
+	assert_status(sim_open(sim, &options, &store), PH_OK);
+	assert_status(scrub(store, &told, false, 4096), PH_ERR_CORRUPT);
+	print_message("%s\n", told.line);
+	assert_int_equal(told.store, 0);
+	assert_true(told.findings > told.others);
+	assert_int_equal(told.others, 1);
+	assert_string_equal(told.repo, "beta");
+	ph_test_pack_release(&pack);
+	ph_store_close(store);
+	sim_free(sim);
+}
+
 struct count {
 	uint32_t found, ignored, read_only, deleted, older;
 };
@@ -421,9 +467,13 @@ static void test_superblock(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_steps),        cmocka_unit_test(test_commits_meanwhile),
-	        cmocka_unit_test(test_objects),      cmocka_unit_test(test_every_block),
-	        cmocka_unit_test(test_every_sector), cmocka_unit_test(test_superblock),
+	        cmocka_unit_test(test_steps),
+	        cmocka_unit_test(test_commits_meanwhile),
+	        cmocka_unit_test(test_objects),
+	        cmocka_unit_test(test_every_block),
+	        cmocka_unit_test(test_every_sector),
+	        cmocka_unit_test(test_superblock),
+	        cmocka_unit_test(test_unreadable_index),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
