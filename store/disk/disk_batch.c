@@ -16,6 +16,8 @@ void ph__batch_init(struct ph__batch *batch, struct ph__disk *disk)
 {
 	memset(batch, 0, sizeof(*batch));
 	batch->disk = disk;
+	/* For what no transaction asks for; theirs is set with each. */
+	batch->class = PH__CLASS_ROOT;
 	batch->super = disk->super;
 	/* Given back when nothing is written: the cache knows only nodes that were read. */
 	batch->epoch = ++disk->last_epoch;

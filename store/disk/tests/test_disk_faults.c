@@ -77,6 +77,32 @@ static void test_full(void **state)
 	sim_free(sim);
 }
 
+/* Settings of the store can go from a full one, also where the catalogue's nodes are written. */
+static void test_full_settings(void **state)
+{
+	struct sim_device *sim = sim_new(2 << 20, 2 << 20);
+	struct ph_store *store;
+	char key[PH_SETTING_KEY_MAX + 1];
+	(void)state;
+	sim_options(&options);
+	assert_status(sim_open(sim, &options, &store), PH_OK);
+	assert_status(tool_create(store, "r"), PH_OK);
+	for (uint32_t i = 0; i < 200; i++) {
+		snprintf(key, sizeof(key), "a-setting-whose-key-is-rather-long-%020u", (unsigned)i);
+		assert_status(ph_store_setting_set(store, key, "x", 1), PH_OK);
+	}
+	for (uint32_t size = 16000; size > 0; size /= 2)
+		while (tool_push(store, "r", "refs/heads/x", size, size) == PH_OK)
+			;
+	for (uint32_t i = 0; i < 200; i++) {
+		snprintf(key, sizeof(key), "a-setting-whose-key-is-rather-long-%020u", (unsigned)i);
+		assert_status(ph_store_setting_set(store, key, NULL, 0), PH_OK);
+	}
+	assert_status(sim_check(store), PH_OK);
+	ph_store_close(store);
+	sim_free(sim);
+}
+
 /* ---- a device that fails ---- */
 
 /* Some of everything; the first failure ends it. */
@@ -665,6 +691,7 @@ int main(void)
 	        cmocka_unit_test(test_torn_after_failures),
 	        cmocka_unit_test(test_read_error_at_opening),
 	        cmocka_unit_test(test_full),
+	        cmocka_unit_test(test_full_settings),
 	        cmocka_unit_test(test_device_errors),
 	        cmocka_unit_test(test_memory),
 	        cmocka_unit_test(test_changed_bytes),
