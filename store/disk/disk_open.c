@@ -40,15 +40,19 @@ static bool may_lose(const struct ph__disk *disk, const struct ph__super *list)
 	return list[0].unflushed || !disk->io.device->ops->flush;
 }
 
-/* Whether the whole of what may be missing is there. */
+/*
+ * Whether the whole of what may be missing is there: what the last epochs up to its own wrote. One
+ * that an earlier opening went back over is still in the ring, and that lost what is older than the
+ * newest epochs by now.
+ */
 static enum ph_status check_recent(struct ph__disk *disk, const struct ph__super *list,
                                    const struct ph__super *super)
 {
-	uint64_t newest = list[0].epoch;
+	uint64_t epoch = super->epoch;
 	if (!may_lose(disk, list))
 		return PH_OK;
-	uint64_t first = newest > PH__LOSS_EPOCHS ? newest - PH__LOSS_EPOCHS + 1 : 0;
-	return ph__disk_verify(disk, super, first);
+	return ph__disk_verify(disk, super,
+	                       epoch > PH__LOSS_EPOCHS ? epoch - PH__LOSS_EPOCHS + 1 : 0);
 }
 
 static bool fatal(enum ph_status status)
@@ -131,6 +135,25 @@ static bool is_cut(struct ph__disk *disk, const struct ph__super *list)
 	return true;
 }
 
+/*
+ * After going back: writes what counts once more under the epochs that come next, so many that the
+ * next cut, whatever it loses, goes back to one of these and not over the same epochs again. Only
+ * the slot of the one that counts stays as it is, which may be the last of these.
+ */
+static enum ph_status renew(struct ph__disk *disk)
+{
+	if (disk->super.epoch == disk->last_epoch || disk->read_only || disk->io.device->read_only)
+		return PH_OK;
+	/* What was just read may be in a cache of the host's only. */
+	enum ph_status status = ph__io_flush(&disk->io);
+	disk->super.unflushed = !disk->io.device->ops->flush;
+	for (uint32_t i = 1; i < PH__LOSS_EPOCHS && status == PH_OK; i++) {
+		disk->super.epoch = ++disk->last_epoch;
+		status = ph__super_write(disk, &disk->super);
+	}
+	return status == PH_OK ? ph__io_flush(&disk->io) : status;
+}
+
 enum ph_status ph__disk_choose(struct ph__disk *disk)
 {
 	struct ph__super *list = ph_mem_zalloc(disk->alloc, PH__RING_BLOCKS, sizeof(*list));
@@ -148,5 +171,5 @@ enum ph_status ph__disk_choose(struct ph__disk *disk)
 	if (status == PH_OK && disk->super.features[1] != 0)
 		disk->read_only = true;
 	ph_mem_free(disk->alloc, list);
-	return status;
+	return status == PH_OK ? renew(disk) : status;
 }

@@ -265,6 +265,92 @@ static void test_cuts_without_flush(void **state)
 	release(&run);
 }
 
+#define RING_BYTES ((uint64_t)32 * 4096)
+
+static void push_some(struct ph_store *store, const char *repo, uint32_t first, uint32_t count)
+{
+	for (uint32_t i = first; i < first + count; i++)
+		assert_status(tool_push(store, repo, "refs/heads/x", i, 3000), PH_OK);
+}
+
+/*
+ * Applies events to a medium from one on; of [bad, end) only the last superblock, or all of them
+ * when supers is set, but nothing else.
+ */
+static void lose(struct sim_device *medium, const struct sim_device *from, size_t bad, size_t end,
+                 bool supers)
+{
+	size_t last = 0;
+	for (size_t i = bad; i < end; i++)
+		if (from->events[i].offset < RING_BYTES)
+			last = i;
+	for (size_t i = 0; i < from->event_count; i++)
+		if (i < bad || i >= end || i == last ||
+		    (supers && from->events[i].offset < RING_BYTES))
+			sim_apply(medium, &from->events[i], 0);
+}
+
+/* Opens a device that lost what the newest superblocks name: the repository is as it was pushed. */
+static void open_lost(struct sim_device *medium, bool writable)
+{
+	struct ph_store *store;
+	assert_status(sim_open(medium, &options, &store), PH_OK);
+	assert_true(tool_has(store, "a", "refs/heads/x", 1, 3000));
+	assert_status(sim_check(store), PH_OK);
+	if (writable) {
+		push_some(store, "b", 70, 1);
+		assert_status(sim_check(store), PH_OK);
+	}
+	ph_store_close(store);
+	sim_free(medium);
+}
+
+/*
+ * Without flush, two cuts. The first loses what a commit wrote that is fifteen back, so that it and
+ * all later ones do not count; the second what was written since, except for the last superblock.
+ */
+static void test_two_cuts_without_flush(void **state)
+{
+	struct sim_device *sim = sim_new(2 << 20, 2 << 20);
+	struct ph_store *store;
+	(void)state;
+	sim_options(&options);
+	sim_no_flush(sim);
+	assert_status(sim_open(sim, &options, &store), PH_OK);
+	assert_status(tool_create(store, "a"), PH_OK);
+	assert_status(tool_create(store, "b"), PH_OK);
+	push_some(store, "a", 1, 1);
+	push_some(store, "b", 10, 20);
+	struct sim_device *first = sim_copy(sim);
+	sim->recording = true;
+	push_some(store, "a", 2, 1);
+	size_t lost = sim->event_count;
+	push_some(store, "b", 40, 14);
+	ph_store_close(store);
+	lose(first, sim, 0, lost, false);
+	struct sim_device *after = sim_copy(first);
+	after->recording = true;
+	assert_status(sim_open(after, &options, &store), PH_OK);
+	assert_true(tool_has(store, "a", "refs/heads/x", 1, 3000));
+	size_t opened = after->event_count;
+	push_some(store, "b", 60, 2);
+	ph_store_close(store);
+	struct sim_device *second = sim_copy(first);
+	/* All of it, and what opening wrote, too. */
+	lose(second, after, 0, after->event_count, false);
+	open_lost(second, false);
+	second = sim_copy(first);
+	/* Two commits were lost, which is no reason to write no more. */
+	lose(second, after, opened, after->event_count, false);
+	open_lost(second, true);
+	second = sim_copy(first);
+	lose(second, after, opened, after->event_count, true);
+	open_lost(second, true);
+	sim_free(after);
+	sim_free(first);
+	sim_free(sim);
+}
+
 /* A format that is cut short leaves a device that opens or can be formatted again. */
 static void test_format_cut(void **state)
 {
@@ -314,6 +400,7 @@ int main(void)
 	        cmocka_unit_test(test_cuts),
 	        cmocka_unit_test(test_cuts_small),
 	        cmocka_unit_test(test_cuts_without_flush),
+	        cmocka_unit_test(test_two_cuts_without_flush),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
