@@ -21,6 +21,8 @@
 
 /* Batches a leader makes for others before it goes home. */
 #define LEADER_BATCHES 4u
+/* Commits between two that look for the map's next area when there is none. */
+#define AHEAD_EPOCHS 16u
 
 /* ---- the catalogue's part of a batch ---- */
 
@@ -285,6 +287,9 @@ static void run_batch(struct ph__disk *disk, struct ph__request *requests)
 		disk->last_epoch--;
 	/* What a failed device may hold stays taken until the store is opened again. */
 	ph__batch_release(&batch, !written);
+	/* Where it cannot be had it is looked for now and then. */
+	if (batch.map_moved || batch.epoch % AHEAD_EPOCHS == 0)
+		ph__space_ahead(disk);
 }
 
 /* ---- the queue ---- */

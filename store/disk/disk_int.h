@@ -124,6 +124,7 @@ struct ph__map {
 	uint64_t blocks; /* covered by the bitmaps */
 	uint64_t room;   /* bits they have room for */
 	uint64_t free;
+	uint64_t ahead;       /* blocks that are busy for the map's next area */
 	uint64_t low;         /* no free block is below */
 	uint64_t next;        /* where data went last */
 	uint64_t *busy;       /* not to be allocated: in use, held by a snapshot or a transaction */
@@ -154,6 +155,7 @@ enum ph_status ph__disk_trim(struct ph_store *store, uint64_t bytes_max);
 
 /* ---- disk_map.c, on ---- */
 
+void ph__map_set_ahead(struct ph__map *map, uint64_t blocks);
 /* Blocks to be left when data is allocated. With the map's lock. */
 uint64_t ph__map_reserve(const struct ph__map *map);
 /* Marks blocks as to be allocated or not. With the map's lock. */
@@ -182,6 +184,7 @@ void ph__map_used(struct ph__map *map, struct ph__extent extent, bool used);
 bool ph__map_is_busy(struct ph__map *map, uint64_t block);
 bool ph__map_is_used(struct ph__map *map, uint64_t block);
 uint64_t ph__map_blocks(struct ph__map *map);
+/* With what is ahead, which is as good as free. */
 uint64_t ph__map_free_blocks(struct ph__map *map);
 /* 64 blocks while loading: sets them busy and used. PH_ERR_CORRUPT behind the end. */
 enum ph_status ph__map_load_word(struct ph__map *map, uint64_t word, uint64_t bits);
@@ -298,6 +301,11 @@ enum ph_status ph__space_read(struct ph__disk *disk, const struct ph__map_root *
                               uint32_t count, uint8_t *to);
 /* Adds the batch's changes to the map of its superblock. */
 enum ph_status ph__space_prepare(struct ph__batch *batch);
+/*
+ * Takes the blocks that the map moves to next, if there are so many in few enough pieces: a full
+ * store may have them as crumbs alone when they are needed. For the leader.
+ */
+void ph__space_ahead(struct ph__disk *disk);
 /* The batch is durable: so are its changes. */
 void ph__space_commit(struct ph__batch *batch);
 /* With the lock held: free for later epochs, at once or when enough of them have passed. */
@@ -958,7 +966,8 @@ struct ph__disk {
 	_Atomic uint64_t durable;
 	_Atomic uint64_t sections; /* numbers given */
 	bool read_only;
-	bool deferred; /* commits that may wait are led by the owner alone */
+	bool deferred;            /* commits that may wait are led by the owner alone */
+	struct ph__extents ahead; /* the map's next area; the leader's alone */
 	/* Under lock. */
 	struct ph__request *queue, *queue_last;
 	bool leading;  /* somebody makes batches, or is about to */

@@ -236,21 +236,29 @@ uint32_t ph__map_area_blocks(uint64_t blocks, uint32_t *base_blocks, uint32_t *l
 }
 
 /*
- * Blocks that a class leaves to those after it. Trees leave what a new area for the map needs, and
- * data leaves enough for the commits that delete something; maintenance may use half of that, as it
- * is about to give back more.
+ * Blocks that a class leaves to those after it. Trees leave what a new area for the map needs and
+ * does not have yet, and data leaves enough for the commits that delete something; maintenance may
+ * use half of that, as it is about to give back more.
  */
 static uint64_t reserve_of(const struct ph__map *map, enum ph__class class)
 {
 	uint32_t base, log;
 	if (class == PH__CLASS_ROOT)
 		return 0;
-	uint64_t trees = ph__map_area_blocks(map->blocks, &base, &log) + 16;
+	uint64_t trees = ph__map_area_blocks(map->blocks, &base, &log);
+	trees = 16 + (trees > map->ahead ? trees - map->ahead : 0);
 	if (class == PH__CLASS_TREE)
 		return trees;
 	uint64_t data = map->blocks / 32;
 	data = data < 16 ? 16 : data > 1024 ? 1024 : data;
 	return trees + (class == PH__CLASS_UPKEEP ? data / 2 : data);
+}
+
+void ph__map_set_ahead(struct ph__map *map, uint64_t blocks)
+{
+	ph__lock(map->sync, map->lock);
+	map->ahead = blocks;
+	ph__unlock(map->sync, map->lock);
 }
 
 uint64_t ph__map_reserve(const struct ph__map *map)
@@ -477,7 +485,7 @@ uint64_t ph__map_blocks(struct ph__map *map)
 uint64_t ph__map_free_blocks(struct ph__map *map)
 {
 	ph__lock(map->sync, map->lock);
-	uint64_t blocks = map->free;
+	uint64_t blocks = map->free + map->ahead;
 	ph__unlock(map->sync, map->lock);
 	return blocks;
 }

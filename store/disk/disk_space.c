@@ -392,36 +392,81 @@ static void mark(struct ph__batch *batch, bool done)
 		ph__map_used(map, second->list[i], false);
 }
 
-/* Room for the map of the device as it is, and log_more blocks of log. */
+/*
+ * Adds to an area what it lacks for the map of the device as it is, with log_more blocks of the log
+ * in use.
+ */
+static enum ph_status extend_area(struct ph__disk *disk, struct ph__extents *area,
+                                  uint32_t log_more, uint64_t *blocks, uint32_t *base)
+{
+	uint32_t log, have = 0, need;
+	enum ph_status status = PH_OK;
+	for (uint32_t i = 0; i < area->count; i++)
+		have += area->list[i].count;
+	/* Allocating may grow the device, and with it the map. */
+	while (status == PH_OK) {
+		*blocks = ph__map_blocks(&disk->map);
+		need = ph__map_area_blocks(*blocks, base, &log);
+		need += log_more > log / 2 ? log_more : 0;
+		if (have >= need)
+			break;
+		status = ph__map_alloc_list(&disk->map, PH__CLASS_ROOT, need - have,
+		                            PH__MAP_EXTENTS - area->count, area);
+		have = need;
+	}
+	return status;
+}
+
+static void drop_area(struct ph__disk *disk, struct ph__extents *area)
+{
+	ph__map_free_list(&disk->map, area, 0);
+	ph__extents_release(disk->alloc, area);
+}
+
+void ph__space_ahead(struct ph__disk *disk)
+{
+	struct ph__extents area = {NULL, 0, 0};
+	uint64_t blocks = ph__map_blocks(&disk->map), have = 0;
+	uint32_t base, log;
+	if (disk->map.ahead >= ph__map_area_blocks(blocks, &base, &log) || ph__disk_read_only(disk))
+		return;
+	if (extend_area(disk, &area, 0, &blocks, &base) != PH_OK) {
+		drop_area(disk, &area);
+		return;
+	}
+	drop_area(disk, &disk->ahead);
+	disk->ahead = area;
+	for (uint32_t i = 0; i < area.count; i++)
+		have += area.list[i].count;
+	ph__map_set_ahead(&disk->map, have);
+}
+
 static enum ph_status new_area(struct ph__batch *batch, uint32_t log_more, uint64_t *blocks)
 {
 	struct ph__disk *disk = batch->disk;
 	struct ph__map_root *map = &batch->super.map;
-	struct ph__extents area = {NULL, 0, 0};
-	uint32_t base, log, have = 0, need;
-	enum ph_status status = PH_OK;
-	/* Allocating may grow the device, and with it the map. */
-	for (;;) {
-		*blocks = ph__map_blocks(&disk->map);
-		need = ph__map_area_blocks(*blocks, &base, &log) + log_more;
-		if (have >= need)
-			break;
-		status = ph__map_alloc_list(&disk->map, PH__CLASS_ROOT, need - have,
-		                            PH__MAP_EXTENTS - area.count, &area);
-		if (status != PH_OK)
-			break;
-		have = need;
+	struct ph__extents area = disk->ahead;
+	uint32_t base;
+	disk->ahead = (struct ph__extents){NULL, 0, 0};
+	enum ph_status status = extend_area(disk, &area, log_more, blocks, &base);
+	/* Only now, so that nobody takes what it was short of. */
+	ph__map_set_ahead(&disk->map, 0);
+	if (status == PH_ERR_FULL) {
+		/* Where the device grew since, another one may be had in fewer pieces. */
+		drop_area(disk, &area);
+		status = extend_area(disk, &area, log_more, blocks, &base);
 	}
 	if (status != PH_OK) {
-		ph__map_free_list(&disk->map, &area, 0);
-		ph__extents_release(disk->alloc, &area);
+		drop_area(disk, &area);
 		return status;
 	}
 	memset(map, 0, sizeof(*map));
 	memcpy(map->extents, area.list, area.count * sizeof(*area.list));
 	map->extent_count = area.count;
 	map->base_blocks = base;
-	map->log_blocks = have - base;
+	for (uint32_t i = 0; i < area.count; i++)
+		map->log_blocks += area.list[i].count;
+	map->log_blocks -= base;
 	batch->map_moved = true;
 	ph__extents_release(disk->alloc, &area);
 	return PH_OK;
@@ -450,13 +495,22 @@ static enum ph_status write_base(struct ph__batch *batch, uint64_t blocks,
 	return PH_OK;
 }
 
+/* The area that the map moves to is held for that alone. */
+static void mark_ahead(struct ph__disk *disk, bool used)
+{
+	for (uint32_t i = 0; i < disk->ahead.count; i++)
+		ph__map_used(&disk->map, disk->ahead.list[i], used);
+}
+
 /* What a device without flush must not use again yet, also after opening again. */
 static enum ph_status held_back(struct ph__batch *batch, struct ph__extents *held)
 {
 	if (ph__disk_delay(batch->disk) == 0)
 		return PH_OK;
 	mark(batch, true);
+	mark_ahead(batch->disk, true);
 	enum ph_status status = ph__map_held(&batch->disk->map, held);
+	mark_ahead(batch->disk, false);
 	mark(batch, false);
 	return status;
 }

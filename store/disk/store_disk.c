@@ -36,6 +36,7 @@ static void disk_free(struct ph__disk *disk)
 		disk->catalogues.oldest = next;
 	}
 	ph__freed_discard(disk, &disk->pending);
+	ph__extents_release(disk->alloc, &disk->ahead);
 	assert(!disk->pins && !disk->held.first);
 	ph_mem_free(disk->alloc, disk->table);
 	if (disk->cache.alloc)
@@ -366,7 +367,7 @@ static uint64_t store_space(struct ph_store *store)
 	struct ph_device *device = disk->io.device;
 	ph__lock(disk->sync, disk->map.lock);
 	uint64_t hollow = disk->map.hollow_free * PH__BLOCK;
-	uint64_t bytes = disk->map.free * PH__BLOCK - hollow;
+	uint64_t bytes = (disk->map.free + disk->map.ahead) * PH__BLOCK - hollow;
 	ph__unlock(disk->sync, disk->map.lock);
 	uint64_t room = 0;
 	if (device->ops->grow)
@@ -413,6 +414,9 @@ static enum ph_status start(struct ph__disk *disk)
 	disk->seed = ph__get64(disk->super.id) | 1;
 	disk->read_only = disk->read_only || disk->io.device->read_only;
 	ph__map_known(&disk->map);
+	/* Not where that could make the device grow for those who only read. */
+	if (!disk->io.device->ops->grow)
+		ph__space_ahead(disk);
 	disk->store.ops = &store_ops;
 	disk->store.durable = true;
 	return PH_OK;

@@ -9,6 +9,7 @@
 
 #undef assert_status
 #include "conformance_int.h"
+#include "disk_int.h"
 
 #include <packhorse/device_posix.h>
 #include <fcntl.h>
@@ -101,6 +102,60 @@ static void test_full_settings(void **state)
 	assert_status(sim_check(store), PH_OK);
 	ph_store_close(store);
 	sim_free(sim);
+}
+
+/* Takes blocks, as transactions do, until no two free ones are neighbours and few are left. */
+static void leave_crumbs(struct ph__disk *disk, uint64_t left)
+{
+	uint64_t free = 0;
+	for (uint64_t block = PH__RING_BLOCKS; block < ph__map_blocks(&disk->map); block++) {
+		if (ph__map_is_busy(&disk->map, block))
+			continue;
+		if (free < left && !(free > 0 && !ph__map_is_busy(&disk->map, block - 1)))
+			free++;
+		else
+			ph__map_take(&disk->map, (struct ph__extent){block, 1, 0});
+	}
+	assert_int_equal(free, left);
+	assert_int_equal(disk->map.free, left);
+}
+
+/* The map moves where single blocks alone are free, more often than it has areas. */
+static void move_among_crumbs(bool flush)
+{
+	struct sim_device *sim = sim_new(64 << 20, 64 << 20);
+	struct ph_store *store;
+	uint64_t at = 0;
+	uint32_t moves = 0;
+	sim_options(&options);
+	if (!flush)
+		sim_no_flush(sim);
+	assert_status(sim_open(sim, &options, &store), PH_OK);
+	assert_status(tool_create(store, "r"), PH_OK);
+	for (uint32_t i = 1; i < 40; i++)
+		assert_status(tool_set(store, "r", "refs/heads/x", i), PH_OK);
+	leave_crumbs(ph__disk_of(store), 400);
+	for (uint32_t i = 1; moves < 4; i++) {
+		const struct ph__map_root *map = &ph__disk_of(store)->super.map;
+		assert_true(i < 20000);
+		assert_status(tool_set(store, "r", "refs/heads/x", i), PH_OK);
+		moves += map->extents[0].start != at;
+		at = map->extents[0].start;
+	}
+	assert_status(sim_check(store), PH_OK);
+	assert_status(tool_delete_repo(store, "r"), PH_OK);
+	ph_store_close(store);
+	assert_status(sim_open(sim, &options, &store), PH_OK);
+	assert_status(sim_check(store), PH_OK);
+	ph_store_close(store);
+	sim_free(sim);
+}
+
+static void test_crumbs(void **state)
+{
+	(void)state;
+	move_among_crumbs(true);
+	move_among_crumbs(false);
 }
 
 /* ---- a device that fails ---- */
@@ -692,6 +747,7 @@ int main(void)
 	        cmocka_unit_test(test_read_error_at_opening),
 	        cmocka_unit_test(test_full),
 	        cmocka_unit_test(test_full_settings),
+	        cmocka_unit_test(test_crumbs),
 	        cmocka_unit_test(test_device_errors),
 	        cmocka_unit_test(test_memory),
 	        cmocka_unit_test(test_changed_bytes),
