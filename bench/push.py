@@ -45,7 +45,7 @@ import raw_push
 from harness import Failed, World, check, equal
 from pushes import MIB, Chain, Everything, Pair, large_blob
 from raw_fetch import Question, Room
-from servers import CIPHER, STRACE, Peer, Watch, cpu_s, flushes, words
+from servers import CIPHER, STRACE, Peer, Watch, cpu_s, end_on_signals, flushes, words
 
 ROWS = ("everything", "small", "fifty", "blob", "pair", "refs")
 PUSHERS, EACH = 50, 10
@@ -496,6 +496,7 @@ def main():
     parser.add_argument("repo", nargs="?")
     args = parser.parse_args()
     start = time.monotonic()
+    end_on_signals()
     with World(os.path.abspath(args.packhorse)) as world:
         if not args.repo:
             generated = world.history("generated", commits=max(100, int(3000 * args.scale)), files=40)

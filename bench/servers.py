@@ -58,6 +58,11 @@ def free_port():
         return s.getsockname()[1]
 
 
+def end_on_signals():
+    """What ends a bench lets it print what it has: SIGTERM is an exception, as SIGINT is."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
 class Watch:
     """A server's highest private anonymous memory, its CPU time, and wall time, while a block runs."""
 
@@ -132,10 +137,15 @@ class Peer:
         return "ssh://root@127.0.0.1:%d%s" % (self.port, self.path(name))
 
     def stop(self):
-        # strace ends with what it traces.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGTERM)
-        self.process.wait()
+        # strace ends with what it traces: the sessions, too, that were cut off in the middle.
+        for pid in [p for p in tree(self.process.pid) if p != self.process.pid] + [self.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
 def sample(pid):

@@ -39,7 +39,7 @@ import raw_fetch
 import raw_push
 from harness import Failed, World, check, equal
 from raw_fetch import Question, Room
-from servers import CIPHER, Peer, Watch, cpu_s, words
+from servers import CIPHER, Peer, Watch, cpu_s, end_on_signals, words
 from slices import FORCED, PRIVATE, Source
 
 ROWS = ("ls-remote", "full", "depth-1", "blob-none", "single", "twenty", "fifteen", "clone")
@@ -456,6 +456,7 @@ def main():
     parser.add_argument("repo", nargs="?")
     args = parser.parse_args()
     start = time.monotonic()
+    end_on_signals()
     with World(os.path.abspath(args.packhorse)) as world:
         if not args.repo:
             generated = world.history("generated", commits=3000, files=40)
@@ -465,9 +466,9 @@ def main():
         try:
             bench.run()
         finally:
+            bench.print()
             if bench.peer:
                 bench.peer.stop()
-        bench.print()
     left = [n for n, there in (("JGit", shutil.which("jgit")), ("dulwich", importlib.util.find_spec("dulwich")))
             if not there and not args.only_ours]
     print("%d s in all, %d rounds%s" % (time.monotonic() - start, args.rounds,
