@@ -117,6 +117,20 @@ static void make_ops(struct fixture *f, struct ph_test_buf *ops, struct ph_test_
 	}
 }
 
+/* Adds an entry that is this delta; what it makes becomes the object at hand. Takes both. */
+static void add_made(struct fixture *f, struct ph_test_raw *raw, struct ph_test_buf *delta,
+                     struct ph_test_buf *result)
+{
+	raw->declared = raw->content_len = delta->len;
+	raw->content = delta->data;
+	raw->size = result->len;
+	ph_hash_object(&raw->oid, PH_HASH_SHA1, PH_OBJ_BLOB, result->data, result->len);
+	ph_test_pack_add_raw(&f->pack, raw);
+	ph_test_buf_release(&f->wanted);
+	f->wanted = *result;
+	ph_test_buf_release(delta);
+}
+
 /* A delta on the last entry, which becomes the object at hand. */
 static void add_delta(struct fixture *f, uint32_t ops_count, bool by_id)
 {
@@ -131,15 +145,8 @@ static void add_delta(struct fixture *f, uint32_t ops_count, bool by_id)
 	put_size(&delta, f->wanted.len);
 	put_size(&delta, result.len);
 	ph_test_buf_append(&delta, ops.data, ops.len);
-	raw.declared = raw.content_len = delta.len;
-	raw.content = delta.data;
-	raw.size = result.len;
-	ph_hash_object(&raw.oid, PH_HASH_SHA1, PH_OBJ_BLOB, result.data, result.len);
-	ph_test_pack_add_raw(&f->pack, &raw);
-	ph_test_buf_release(&f->wanted);
-	f->wanted = result;
+	add_made(f, &raw, &delta, &result);
 	ph_test_buf_release(&ops);
-	ph_test_buf_release(&delta);
 }
 
 static struct ph_loc last(const struct fixture *f)
@@ -315,14 +322,7 @@ static void add_jumps(struct fixture *f, uint32_t count, uint32_t places, bool a
 		put_copy(&delta, at, 1);
 		ph_test_buf_append(&result, f->wanted.data + at, 1);
 	}
-	raw.declared = raw.content_len = delta.len;
-	raw.content = delta.data;
-	raw.size = result.len;
-	ph_hash_object(&raw.oid, PH_HASH_SHA1, PH_OBJ_BLOB, result.data, result.len);
-	ph_test_pack_add_raw(&f->pack, &raw);
-	ph_test_buf_release(&f->wanted);
-	f->wanted = result;
-	ph_test_buf_release(&delta);
+	add_made(f, &raw, &delta, &result);
 }
 
 /*

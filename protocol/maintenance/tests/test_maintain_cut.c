@@ -174,12 +174,19 @@ static bool push_large(const char *name, uint32_t number, const char *said)
 	return taken;
 }
 
-static void delete_large(const char *name)
+static void large_name(char name[40], uint32_t number)
+{
+	snprintf(name, 40, "refs/heads/large%u", (unsigned)number);
+}
+
+static void delete_large(uint32_t number)
 {
 	struct ph_test_buf request = {0};
 	struct answer answer;
-	char line[64];
+	char name[40], line[64];
 
+	large_name(name, number);
+	assert_true(*ref_value(&w->f, WORLD_REPO, name));
 	command(&request, ref_value(&w->f, WORLD_REPO, name), zero(&w->f), name, "report-status");
 	flush(&request);
 	push(&w->f, WORLD_REPO, &request, &answer);
@@ -197,7 +204,7 @@ static uint32_t fill(void)
 
 	for (bool taken = true; taken; count += taken) {
 		assert_true(count < 1000);
-		snprintf(name, sizeof(name), "refs/heads/large%u", (unsigned)count);
+		large_name(name, count);
 		taken = push_large(name, count, "no space left");
 	}
 	return count;
@@ -206,7 +213,6 @@ static uint32_t fill(void)
 /* A full store: pushes are refused and told why, refs can go, and with them their space. */
 static void test_full(void **state)
 {
-	char name[40];
 	uint32_t count, again;
 
 	(void)state;
@@ -218,11 +224,8 @@ static void test_full(void **state)
 	/* Nothing is let go of that is wanted, whatever else maintenance can do. */
 	(void)world_maintain(w, ALL_SLICES);
 	world_check(w);
-	for (uint32_t i = 0; i < count; i++) {
-		snprintf(name, sizeof(name), "refs/heads/large%u", (unsigned)i);
-		assert_true(*ref_value(&w->f, WORLD_REPO, name));
-		delete_large(name);
-	}
+	for (uint32_t i = 0; i < count; i++)
+		delete_large(i);
 	(void)world_maintain(w, ALL_SLICES);
 	world_check(w);
 	again = fill();
@@ -236,17 +239,14 @@ static void test_full(void **state)
 /* Half of the branches, as they came: their packs go, though no others can be made. */
 static void test_full_by_half(void **state)
 {
-	char name[40];
 	uint32_t count;
 
 	(void)state;
 	world_init(w, 5, (uint64_t)8 << 20);
 	grow(0, 20);
 	count = fill();
-	for (uint32_t i = 0; i < count; i += 2) {
-		snprintf(name, sizeof(name), "refs/heads/large%u", (unsigned)i);
-		delete_large(name);
-	}
+	for (uint32_t i = 0; i < count; i += 2)
+		delete_large(i);
 	(void)world_maintain(w, ALL_SLICES);
 	world_check(w);
 	assert_true(push_large("refs/heads/large-more", 5000, ""));
@@ -286,7 +286,6 @@ static void fill_with_tags(void)
 /* Refs took what pushes had left: packs can go all the same. */
 static void test_full_of_refs(void **state)
 {
-	char name[40];
 	uint32_t count;
 
 	(void)state;
@@ -294,10 +293,8 @@ static void test_full_of_refs(void **state)
 	grow(0, 20);
 	count = fill();
 	fill_with_tags();
-	for (uint32_t i = 0; i < count; i++) {
-		snprintf(name, sizeof(name), "refs/heads/large%u", (unsigned)i);
-		delete_large(name);
-	}
+	for (uint32_t i = 0; i < count; i++)
+		delete_large(i);
 	assert_int_equal(world_maintain(w, ALL_SLICES), 0);
 	world_check(w);
 	assert_true(ph_store_space(w->f.store) > (uint64_t)count * 90000);
