@@ -7,9 +7,9 @@
  * not committed is gone, and the next one begins again.
  *
  * What no ref reaches is dropped when it is all of some pack, and when all packs are joined: when
- * those of later pushes weigh as much as the largest one, or when a third of all objects is out of
- * reach. It is gone then. Snapshots and transactions that are open keep what they can see, as
- * store.h says.
+ * those of later pushes weigh a sixteenth of the largest one and pushes have earned what that
+ * writes, when they weigh three times as much, or when a third of all objects is out of reach. It
+ * is gone then. Snapshots and transactions that are open keep what they can see, as store.h says.
  *
  * An embedder runs it by hand, whenever it likes, as it runs any session:
  *
