@@ -51,6 +51,17 @@ enum ph_status ph__admission_ask(struct ph__admission *admission, uint64_t bytes
 	return status;
 }
 
+bool ph__admission_fits(const struct ph__admission *admission, uint64_t bytes)
+{
+	struct ph_memory *memory = admission->session->service.memory;
+	struct ph_memory_counts counts;
+
+	if (!memory)
+		return true;
+	ph_memory_counts(memory, &counts);
+	return bytes <= counts.bytes;
+}
+
 void ph__admission_release(struct ph__admission *admission)
 {
 	ph_memory_release(&admission->claim);

@@ -25,6 +25,8 @@ void ph__admission_init(struct ph__admission *admission, struct ph_session *sess
  */
 PH_MUST_CHECK enum ph_status ph__admission_ask(struct ph__admission *admission, uint64_t bytes,
                                                bool *first);
+/* Whether a claim of so many bytes is one that ask may grant, be it later. */
+bool ph__admission_fits(const struct ph__admission *admission, uint64_t bytes);
 /* Gives the claim back, or leaves the queue. A new one may follow. */
 void ph__admission_release(struct ph__admission *admission);
 

@@ -23,7 +23,7 @@ static uint64_t reckon(const struct receive *r, uint64_t announced)
 	uint64_t bases = here < announced ? here : announced;
 	uint64_t pack = ph_footprint_pack_in(limits, announced + bases) +
 	                ph_footprint_pack_in_lanes(limits, announced, r->session.service.executor) +
-	                (here == 0 ? ph_footprint_links(announced) : 0);
+	                (r->gathers ? ph_footprint_links(announced) : 0);
 	uint64_t walk = ph_footprint_walk(limits, here + announced + bases,
 	                                  (uint64_t)r->advert.refs + r->count);
 	uint64_t maps = r->snapshot ? ph_snapshot_source(r->snapshot)
@@ -36,6 +36,19 @@ static uint64_t reckon(const struct receive *r, uint64_t announced)
 	walk += (maps < PH__MAP_SET_MAX ? maps : PH__MAP_SET_MAX) * ph_footprint_map_reader();
 	return PH_ADMISSION_SESSION_BYTES + PH_ADMISSION_OUTSIDE_BYTES + lists +
 	       (pack > walk ? pack : walk);
+}
+
+/* Links spare a first pack its walk. Where they would never fit, it is walked. */
+static void claim(struct receive *r, uint64_t announced)
+{
+	const struct ph_source *base = r->snapshot ? ph_snapshot_source(r->snapshot) : NULL;
+
+	r->gathers = r->session.service.random && (!base || base->ops->packs(base) == 0);
+	r->claim_bytes = reckon(r, announced);
+	if (r->gathers && !ph__admission_fits(&r->admission, r->claim_bytes)) {
+		r->gathers = false;
+		r->claim_bytes = reckon(r, announced);
+	}
 }
 
 static enum ph_step next(struct receive *r)
@@ -111,7 +124,7 @@ enum ph_step ph__receive_admit(struct receive *r)
 			return ph__receive_fail_unpack(r, wrong);
 		if (!announced(r, data, &count))
 			return next(r);
-		r->claim_bytes = reckon(r, count);
+		claim(r, count);
 	}
 	status = ph__admission_ask(&r->admission, r->claim_bytes, &first);
 	if (status == PH_ERR_LIMIT)

@@ -178,6 +178,7 @@ struct receive {
 
 	struct ph__admission admission;
 	uint64_t claim_bytes; /* 0 until it is reckoned */
+	bool gathers;         /* links of a first pack, so that no walk need prove it */
 	char refusal[PH_ADMISSION_TEXT_BYTES];
 
 	uint64_t begun_at_ms; /* the transaction was asked for, and had to wait; 0 */

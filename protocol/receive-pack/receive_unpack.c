@@ -53,20 +53,6 @@ static enum ph_step fail_pack(struct receive *r, enum ph_status status)
 	return ph__receive_fail_unpack(r, text);
 }
 
-/* A pack can hardly be closed where there was something before. */
-static bool is_first(const struct receive *r)
-{
-	const struct ph_source *base = r->snapshot ? ph_snapshot_source(r->snapshot) : NULL;
-
-	return !base || base->ops->packs(base) == 0;
-}
-
-static bool draw(const struct ph_service *service, uint64_t *seed)
-{
-	return service->random &&
-	       service->random(service->random_user, seed, sizeof(*seed)) == PH_OK;
-}
-
 static enum ph_status pack_begin(struct receive *r)
 {
 	const struct ph_service *service = &r->session.service;
@@ -83,8 +69,8 @@ static enum ph_status pack_begin(struct receive *r)
 	                                       .wake = ph__session_wake};
 	if (r->snapshot)
 		options->base = ph_snapshot_source(r->snapshot);
-	if (is_first(r))
-		options->links = draw(service, &options->seed);
+	options->links = r->gathers && service->random(service->random_user, &options->seed,
+	                                               sizeof(options->seed)) == PH_OK;
 	if (status == PH_OK)
 		status = ph__receive_fsck_begin(r);
 	if (status == PH_OK)

@@ -170,6 +170,13 @@ static void on_wake(void *user, struct ph_session *session)
 	c->wakes++;
 }
 
+static enum ph_status draw(void *user, void *buf, size_t len)
+{
+	(void)user;
+	memset(buf, 7, len);
+	return PH_OK;
+}
+
 static void client_open(struct client *c, struct world *w, const char *command,
                         const char *protocol)
 {
@@ -186,6 +193,7 @@ static void client_open(struct client *c, struct world *w, const char *command,
 	                                 .identity = "alice",
 	                                 .wake_user = c,
 	                                 .wake = on_wake,
+	                                 .random = draw,
 	                                 .agent = "packhorse/test"};
 	assert_int_equal(ph_request_parse(&request, command, strlen(command), protocol), PH_OK);
 	assert_int_equal(ph_service_open(&c->session, &c->service, &request), PH_OK);
@@ -470,6 +478,26 @@ static void test_four_fit(void **state)
 		client_close(&c);
 		world_close(&w);
 	}
+	ph_test_pack_release(&h.pack);
+}
+
+/* What lets a first pack be proven without a walk is left out where it would never fit. */
+static void test_links_give_way(void **state)
+{
+	struct history h;
+	struct world w;
+	uint64_t claimed, less;
+	int64_t peak;
+
+	(void)state;
+	history_make(&h, 2000, 2, 40, true);
+	world_open(&w, 52 * MIB, UINT64_MAX);
+	push_whole(&w, &h, "r", &claimed, &peak);
+	world_budget(&w, claimed - 1);
+	push_whole(&w, &h, "other", &less, &peak);
+	assert_true(less < claimed);
+	assert_true((uint64_t)peak <= less);
+	world_close(&w);
 	ph_test_pack_release(&h.pack);
 }
 
@@ -780,6 +808,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_claims_hold),
 	        cmocka_unit_test(test_four_fit),
+	        cmocka_unit_test(test_links_give_way),
 	        cmocka_unit_test_setup_teardown(test_fifth_waits, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_waiting_one_goes_away, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_running_one_goes_away, setup, teardown),
