@@ -191,15 +191,15 @@ uint64_t ph_footprint_pack_in(const struct ph_limits *limits, uint64_t objects)
 {
 	uint64_t object = object_bytes(limits);
 	uint64_t depth = least(limits->delta_depth_max, objects + 1);
-	/* A record and its links; the last piece of their tables is not full. */
-	uint64_t tables = (objects + PH__IN_PIECE_ENTRIES) *
-	                  (sizeof(struct ph_index_record) + sizeof(struct ph__in_node));
-	/* Buckets while resolving, then the order: a power of two of the first. */
-	uint64_t numbers = 3 * sizeof(uint32_t) * objects + 65537 * sizeof(uint32_t);
+	/* The last piece of their tables is not full. */
+	uint64_t entries = objects + PH__IN_PIECE_ENTRIES;
+	/* While resolving, links and buckets, a power of two of these; then the order alone. */
+	uint64_t links = entries * sizeof(struct ph__in_node) + 2 * sizeof(uint32_t) * objects;
+	uint64_t order = sizeof(uint32_t) * objects + 65537 * sizeof(uint32_t);
 
-	return tables + numbers + lane_bytes(limits) + 4 * (uint64_t)PH__IN_WINDOW_BYTES +
-	       INFLATE_BYTES + DEFLATE_BYTES + SMALL_BYTES +
-	       GROWN * (depth + 64) * sizeof(struct ph__in_frame) +
+	return entries * sizeof(struct ph_index_record) + (links > order ? links : order) +
+	       lane_bytes(limits) + 4 * (uint64_t)PH__IN_WINDOW_BYTES + INFLATE_BYTES +
+	       DEFLATE_BYTES + SMALL_BYTES + GROWN * (depth + 64) * sizeof(struct ph__in_frame) +
 	       /* The cache, or the one object that goes beyond it; the object at work, and the one
 	        * it is compared with. */
 	       limits->delta_cache_bytes_max + 3 * object;
