@@ -613,13 +613,10 @@ class Round:
         """Whether these answers and refs are what comes of the clients one after the other."""
         refs, zero, states = dict(before), self.random.zero, [dict(before)]
         for i in order:
-            good = [self.may(refs, states, pushes[i], c) for c in pushes[i].commands]
-            good = [said if may is None else may for may, said in zip(good, got[i])]
-            if "atomic" in pushes[i].caps and not all(good):
-                good = [False] * len(good)
-            if good != got[i]:
+            # The base of a push may be older than its end: what it has stays until then.
+            if not any(self.fits(refs, states, base, pushes[i], got[i]) for base in states):
                 return False
-            for (_, new, name), ok in zip(pushes[i].commands, good):
+            for (_, new, name), ok in zip(pushes[i].commands, got[i]):
                 if ok and new == zero:
                     refs.pop(name, None)
                 elif ok:
@@ -627,8 +624,17 @@ class Round:
             states.append(dict(refs))
         return refs == after
 
-    def may(self, refs, states, push, command):
-        """A base may be older than the end of a push: what it has stays until then. None: it may or may not."""
+    def fits(self, refs, states, base, push, said):
+        """Whether a push that finds refs, and looks for its objects in base, gets these answers."""
+        here = push.sent | self.random.reached(base)
+        good = [self.may(refs, states, here, c) for c in push.commands]
+        good = [s if may is None else may for may, s in zip(good, said)]
+        if "atomic" in push.caps and not all(good):
+            good = [False] * len(good)
+        return good == said
+
+    def may(self, refs, states, here, command):
+        """Whether a command comes through where there are these objects. None: it may or may not."""
         old, new, name = command
         zero = self.random.zero
         keys = {k.lower(): v for k, v in self.config}
@@ -644,7 +650,7 @@ class Round:
             return None if any(name in s for s in states) else True
         if refs.get(name, zero) != old:
             return False
-        return new == zero or any(self.repo.closure([new]) <= push.sent | self.random.reached(s) for s in states)
+        return new == zero or self.repo.closure([new]) <= here
 
 
 def pair(verdict):
