@@ -55,6 +55,7 @@ bool ph__image_device(struct ph_image *image, const char *path, bool create)
 	image->options.alloc = ph_alloc_libc();
 #ifdef PH_LIBDEFLATE
 	image->options.crc32 = ph_crc32_libdeflate;
+	image->options.unpack = ph_unpack_libdeflate();
 #endif
 	image->options.limits = &image->limits;
 	image->options.random = ph__random;

@@ -124,6 +124,7 @@ static bool store_open_disk(struct server *server)
 	options.alloc = ph_alloc_libc();
 #ifdef PH_LIBDEFLATE
 	options.crc32 = ph_crc32_libdeflate;
+	options.unpack = ph_unpack_libdeflate();
 #endif
 	options.limits = &server->limits;
 	options.sync = &ph__sync_uv;
@@ -166,6 +167,9 @@ static bool store_open(struct server *server)
 	options.alloc = ph_alloc_libc();
 	options.limits = &server->limits;
 	options.sync = &ph__sync_uv;
+#ifdef PH_LIBDEFLATE
+	options.unpack = ph_unpack_libdeflate();
+#endif
 	status = ph_store_mem_new(&server->store, &options);
 	if (status != PH_OK)
 		return store_failed("mem", status, NULL);

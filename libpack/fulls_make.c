@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* git's own level. */
-#define LEVEL 6
+#define LEVEL 4
 #define BUFFER_BYTES ((size_t)64 << 10)
 /* Looking whether an object is selected is cheap: so many make one unit of work. */
 #define SCAN_PER_UNIT 256u

@@ -103,7 +103,8 @@ static enum ph_status set_entries(const struct ph_source *source, uint32_t pack,
 }
 
 void ph_pack_set_init(struct ph_pack_set *set, enum ph_hash_algo algo,
-                      const struct ph_pack *const *packs, uint32_t count)
+                      const struct ph_unpack *unpack, const struct ph_pack *const *packs,
+                      uint32_t count)
 {
 	static const struct ph_source_ops ops = {
 	        .packs = set_packs,
@@ -119,6 +120,7 @@ void ph_pack_set_init(struct ph_pack_set *set, enum ph_hash_algo algo,
 
 	set->source.ops = &ops;
 	set->source.algo = algo;
+	set->source.unpack = unpack;
 	set->packs = packs;
 	set->count = count;
 }

@@ -14,7 +14,7 @@
 #include <assert.h>
 
 /* Bytes read of an entry at first: nearly every delta, commit and tree is whole in that. */
-#define FIRST_READ_BYTES 4096u
+#define FIRST_READ_BYTES 16384u
 /* Raw bytes kept while a chain is collected, and a part of the cache at most. Beyond, they are read
  * again. */
 #define RAW_BYTES_MAX ((size_t)256 << 10)
@@ -42,6 +42,7 @@ struct ph_reader {
 	const struct ph_alloc *alloc;
 	const struct ph_limits *limits;
 	struct ph_inflate *inflate;
+	void *unpack; /* a state of source->unpack; NULL: there is none */
 	struct ph__cache cache;
 	struct link *links;
 	size_t link_count, link_capacity;
@@ -69,6 +70,9 @@ enum ph_status ph_reader_new(struct ph_reader **out, const struct ph_source *sou
 		ph_mem_free(alloc, reader);
 		return status;
 	}
+	/* Without one, inflate does. */
+	if (source->unpack && source->unpack->begin(&reader->unpack) != PH_OK)
+		reader->unpack = NULL;
 	*out = reader;
 	return PH_OK;
 }
@@ -77,6 +81,8 @@ void ph_reader_free(struct ph_reader *reader)
 {
 	if (!reader)
 		return;
+	if (reader->unpack)
+		reader->source->unpack->end(reader->unpack);
 	ph__cache_release(&reader->cache);
 	ph_inflate_free(reader->inflate);
 	ph_mem_free(reader->alloc, reader->links);
@@ -195,6 +201,19 @@ static enum ph_status inflate_rest(struct ph_reader *reader, const struct link *
 	return PH_ERR_CORRUPT;
 }
 
+/* Whether an entry that was read whole gave what it should, in one go. */
+static bool unpack_whole(const struct ph_reader *reader, const struct link *link, uint8_t *out,
+                         size_t size)
+{
+	const uint8_t *stream = reader->raw + link->raw_at + link->header_bytes;
+	size_t len = link->raw_len - link->header_bytes;
+	size_t used;
+
+	return reader->source->unpack->run(reader->unpack, stream, len, &used, out, size) ==
+	               PH_OK &&
+	       used == len;
+}
+
 /* Inflates what an entry holds to exactly out; its stream must end where the entry does. */
 static enum ph_status inflate_entry(struct ph_reader *reader, const struct link *link, uint8_t *out,
                                     size_t size)
@@ -206,6 +225,9 @@ static enum ph_status inflate_entry(struct ph_reader *reader, const struct link 
 	enum ph_status status;
 
 	assert(link->stored_size == size);
+	if (reader->unpack && link->raw_len == link->end - link->offset &&
+	    unpack_whole(reader, link, out, size))
+		return PH_OK;
 	ph_inflate_start(reader->inflate, size);
 	if (link->raw_len == 0)
 		return inflate_rest(reader, link, out, size, &out_pos);

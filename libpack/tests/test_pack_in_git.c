@@ -160,7 +160,7 @@ static void stored_init(struct stored *stored, const struct intake *intake)
 	        ph_index_init(&stored->pack.index, &stored->index.bytes, intake->options.algo),
 	        PH_OK);
 	stored->packs[0] = &stored->pack;
-	ph_pack_set_init(&stored->set, intake->options.algo, stored->packs, 1);
+	ph_pack_set_init(&stored->set, intake->options.algo, NULL, stored->packs, 1);
 }
 
 /* The pack holds exactly the objects of a listing "id type size". */

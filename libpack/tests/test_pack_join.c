@@ -189,7 +189,7 @@ static void check(struct scene *scene, struct joined *joined)
 	ph_hash_update(&hash, joined->run.buf.data, joined->run.buf.len);
 	ph_hash_final(&hash, &oid);
 	assert_memory_equal(oid.bytes, pack.index.trailer.bytes, ph_hash_bytes(algo));
-	ph_pack_set_init(&set, algo, &pointer, 1);
+	ph_pack_set_init(&set, algo, NULL, &pointer, 1);
 	assert_int_equal(ph_reader_new(&reader, &set.source, &scene->memory.alloc, &scene->limits),
 	                 PH_OK);
 	for (uint32_t pos = 0; pos < joined->stats.objects; pos++) {

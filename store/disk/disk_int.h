@@ -904,7 +904,8 @@ struct ph__disk {
 	const struct ph_sync *sync;
 	const struct ph_log *log;
 	uint32_t (*crc32)(uint32_t crc, const void *data, size_t len);
-	const char **why; /* may be NULL */
+	const struct ph_unpack *unpack; /* may be NULL */
+	const char **why;               /* may be NULL */
 	struct ph_limits limits_copy;
 	struct ph__io io;
 	struct ph__map map;

@@ -149,7 +149,7 @@ enum ph_status ph__state_new(struct ph__state **out, struct ph__disk *disk, stru
 	state->repo = repo;
 	state->record = *record;
 	state->shallow = ph__shallow_retain(shallow);
-	ph_pack_set_init(&state->set, record->algo, state->set_packs, pack_count);
+	ph_pack_set_init(&state->set, record->algo, disk->unpack, state->set_packs, pack_count);
 	*out = state;
 	return PH_OK;
 }

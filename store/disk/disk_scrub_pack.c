@@ -62,7 +62,7 @@ static enum ph_status decode(struct ph__scrub *scrub, uint64_t id, const uint8_t
 	if (at->index == PH_ERR_NOMEM)
 		return PH_ERR_NOMEM;
 	at->set_packs[0] = &pack->pack;
-	ph_pack_set_init(&at->set, scrub->record.algo, at->set_packs, 1);
+	ph_pack_set_init(&at->set, scrub->record.algo, scrub->disk->unpack, at->set_packs, 1);
 	return PH_OK;
 }
 

@@ -28,7 +28,7 @@ static void make_source(struct ph__dtxn *txn)
 	for (uint32_t i = 0; i < txn->pack_count; i++)
 		if (txn->packs[i].phase == PH__PACK_ENDED)
 			txn->set_packs[count++] = &txn->packs[i].pack->pack;
-	ph_pack_set_init(&txn->set, txn->txn.algo, txn->set_packs, count);
+	ph_pack_set_init(&txn->set, txn->txn.algo, txn->disk->unpack, txn->set_packs, count);
 }
 
 static enum ph_status reserve_pack(struct ph__dtxn *txn)
@@ -466,7 +466,8 @@ enum ph_status ph__dtxn_new(struct ph__disk *disk, struct ph__state *base, const
 	txn->request.txn = txn;
 	ph__txn_refs_init(&txn->refs, disk->alloc, disk->limits);
 	ph__txn_meta_init(&txn->meta, disk->alloc, disk->limits);
-	ph_pack_set_init(&txn->set, algo, base ? base->set_packs : NULL, base_packs(txn));
+	ph_pack_set_init(&txn->set, algo, disk->unpack, base ? base->set_packs : NULL,
+	                 base_packs(txn));
 	enum ph_status status = PH_OK;
 	if (base) {
 		status = list_txn(txn);

@@ -94,6 +94,7 @@ static enum ph_status disk_new(struct ph__disk **out, struct ph_device *device,
 	disk->sync = options->sync;
 	disk->log = options->log;
 	disk->crc32 = options->crc32 ? options->crc32 : ph_crc32;
+	disk->unpack = options->unpack;
 	disk->why = options->why;
 	disk->deferred = options->deferred;
 	disk->limits_copy = *options->limits;

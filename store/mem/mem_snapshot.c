@@ -183,8 +183,8 @@ static const struct ph_snapshot_ops snapshot_ops = {
 
 static void set_packs(struct mem_snapshot *snapshot)
 {
-	ph_pack_set_init(&snapshot->set, snapshot->snapshot.algo, snapshot->set_pack,
-	                 snapshot->packs);
+	ph_pack_set_init(&snapshot->set, snapshot->snapshot.algo, snapshot->repo->store->unpack,
+	                 snapshot->set_pack, snapshot->packs);
 }
 
 enum ph_status ph__mem_snapshot_new(struct mem_repo *repo, enum ph_hash_algo algo, uint32_t packs,

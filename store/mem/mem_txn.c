@@ -40,7 +40,7 @@ static void make_source(struct mem_txn *txn)
 	for (uint32_t i = 0; i < txn->packs; i++)
 		if (txn->pack[i]->state == MEM_PACK_ENDED)
 			txn->set_pack[count++] = &txn->pack[i]->pack->pack;
-	ph_pack_set_init(&txn->set, txn->txn.algo, txn->set_pack, count);
+	ph_pack_set_init(&txn->set, txn->txn.algo, txn->store->unpack, txn->set_pack, count);
 }
 
 static enum ph_status reserve_pack(struct mem_txn *txn)
@@ -383,7 +383,8 @@ enum ph_status ph__mem_txn_new(struct mem_store *store, struct mem_snapshot *bas
 	memcpy(txn->name, name, strlen(name) + 1);
 	ph__txn_refs_init(&txn->refs, store->alloc, &store->limits);
 	ph__txn_meta_init(&txn->meta, store->alloc, &store->limits);
-	ph_pack_set_init(&txn->set, algo, base ? base->set_pack : NULL, base_packs(txn));
+	ph_pack_set_init(&txn->set, algo, store->unpack, base ? base->set_pack : NULL,
+	                 base_packs(txn));
 	*out = txn;
 	return PH_OK;
 }

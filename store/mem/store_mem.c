@@ -244,6 +244,7 @@ enum ph_status ph_store_mem_new(struct ph_store **out, const struct ph_store_mem
 	store->alloc = options->alloc;
 	store->limits = *options->limits;
 	store->sync = options->sync;
+	store->unpack = options->unpack;
 	store->bytes_max = options->bytes_max;
 	atomic_init(&store->bytes, 0);
 	enum ph_status status = ph__mem_lock_new(store, &store->lock);

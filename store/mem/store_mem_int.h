@@ -239,6 +239,7 @@ struct mem_store {
 	const struct ph_alloc *alloc;
 	struct ph_limits limits;
 	const struct ph_sync *sync;
+	const struct ph_unpack *unpack; /* may be NULL */
 	uint64_t bytes_max;
 	atomic_uint_least64_t bytes;
 	void *lock;

@@ -95,7 +95,7 @@ static void world_load(struct world *world, const char *format, const char *path
 	world->pack.run = &world->run_bytes.bytes;
 	must("index", ph_index_init(&world->pack.index, &world->index_bytes.bytes, world->algo));
 	world->packs[0] = &world->pack;
-	ph_pack_set_init(&world->set, world->algo, world->packs, 1);
+	ph_pack_set_init(&world->set, world->algo, NULL, world->packs, 1);
 	must("reader",
 	     ph_reader_new(&world->reader, &world->set.source, ph_alloc_libc(), &world->limits));
 }

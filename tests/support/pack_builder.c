@@ -432,8 +432,8 @@ void ph_test_source_init(struct ph_test_source *source, const struct ph_test_pac
 	source->runs = ph__test_grow(NULL, count * sizeof(*source->runs));
 	source->packs = ph__test_grow(NULL, count * sizeof(*source->packs));
 	source->pointers = ph__test_grow(NULL, count * sizeof(*source->pointers));
-	ph_pack_set_init(&source->set, count > 0 ? packs[0].algo : PH_HASH_SHA1, source->pointers,
-	                 count);
+	ph_pack_set_init(&source->set, count > 0 ? packs[0].algo : PH_HASH_SHA1, NULL,
+	                 source->pointers, count);
 	for (i = 0; i < count; i++) {
 		memset(&source->indexes[i], 0, sizeof(source->indexes[i]));
 		ph_test_pack_index(&packs[i], &source->indexes[i]);

@@ -77,7 +77,7 @@ struct ph_pack {
 
 /*
  * A source over an array of packs that belongs to the store: all a store needs to give its
- * snapshots a ph_source. packs must outlive it. Nothing to release.
+ * snapshots a ph_source. packs and unpack, which may be NULL, must outlive it. Nothing to release.
  */
 struct ph_pack_set {
 	struct ph_source source;
@@ -86,7 +86,8 @@ struct ph_pack_set {
 };
 
 PH_API void ph_pack_set_init(struct ph_pack_set *set, enum ph_hash_algo algo,
-                             const struct ph_pack *const *packs, uint32_t count);
+                             const struct ph_unpack *unpack, const struct ph_pack *const *packs,
+                             uint32_t count);
 
 #ifdef __cplusplus
 }

@@ -17,6 +17,7 @@
 #define PACKHORSE_SOURCE_H
 
 #include <packhorse/object.h>
+#include <packhorse/unpack.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -87,6 +88,7 @@ struct ph_source_ops {
 struct ph_source {
 	const struct ph_source_ops *ops;
 	enum ph_hash_algo algo;
+	const struct ph_unpack *unpack; /* for readers (unpack.h); NULL: there is none */
 };
 
 /* Entries of all packs together: objects, and copies of some. */

@@ -22,6 +22,7 @@ struct ph_store_disk_options {
 	uint64_t cache_bytes;       /* bounded cache of blocks read; 0 for the default, 16 MiB */
 	/* Everything read and written is checked by it: a faster ph_crc32. NULL: that. */
 	uint32_t (*crc32)(uint32_t crc, const void *data, size_t len);
+	const struct ph_unpack *unpack; /* for readers of its packs; may be NULL */
 	/* Commits that may wait do so until ph_store_disk_commit. For a loop of one thread, where
 	 * they would come one after the other, each with flushes of its own. */
 	bool deferred;
