@@ -15,9 +15,10 @@
 
 /* ---- deletions ---- */
 
+/* Here, or in the pack of this push. */
 static bool is_known(const struct receive *r, const struct ph_oid *oid)
 {
-	const struct ph_source *source = ph_snapshot_source(r->snapshot);
+	const struct ph_source *source = ph_txn_source(r->txn);
 	struct ph_loc loc;
 
 	return source->ops->find(source, oid, &loc) == PH_OK;
@@ -64,7 +65,7 @@ static void check_delete(struct receive *r, struct receive_command *c)
 	if (status == PH_ERR_NOT_FOUND) {
 		/* The transaction tells that it is not there. Where things are hidden, that would
 		 * tell that the old value is here. */
-		if (!unsure && r->snapshot && !receive_hides(r) && is_known(r, &c->old_oid))
+		if (!unsure && r->txn && !receive_hides(r) && is_known(r, &c->old_oid))
 			return;
 		ph__receive_say(r, "warning: deleting a non-existent ref");
 		c->skip = true;

@@ -407,6 +407,15 @@ static void test_delete_refused(void **state)
 	expect_report(&answer, "unpack ok\nok refs/heads/x\n");
 	answer_release(&answer);
 	assert_string_equal(ref_value(&f, "none", "HEAD"), "");
+	/* An object that comes with the push is known, too. */
+	again();
+	command(&request, zero(&f), hex(&f, f.commit[1]), "refs/heads/main", CAPS " delete-refs");
+	command(&request, hex(&f, f.commit[0]), zero(&f), "refs/heads/none", NULL);
+	flush(&request);
+	ph_test_packfile(&f.all, &request);
+	push(&f, "new", &request, &answer);
+	expect_report(&answer, "unpack ok\nok refs/heads/main\n"
+	                       "ng refs/heads/none reference does not exist\n");
 }
 
 /* ---- atomic ---- */
