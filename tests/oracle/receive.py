@@ -410,7 +410,7 @@ class Round:
         """Whether they differ so that the repositories may, too."""
         if ours.garbage or git.garbage:
             raise Found("garbage", "git %r, ours %r" % (git.garbage[:80], ours.garbage[:80]))
-        if git.code == 128 and "incomplete" in push.kind and push.shallow and "unable to parse commit" in git.err:
+        if git.code == 128 and {"incomplete", "cut"} & set(push.kind) and push.shallow and "unable to parse commit" in git.err:
             self.use("git dies")
             return True
         if git.code == -11 and "cut" in push.kind and push.shallow and not ours.code:
