@@ -162,7 +162,8 @@ static enum ph__exit open_disk(struct ph_store **out, struct ph_device *device,
 static enum ph__exit open_memory(struct ph_store **out, const struct ph_limits *limits,
                                  uint64_t bytes, bool initialize)
 {
-	struct ph_store_mem_options options = {ph_alloc_libc(), limits, NULL, bytes};
+	struct ph_store_mem_options options = {
+	        .alloc = ph_alloc_libc(), .limits = limits, .bytes_max = bytes};
 
 	if (initialize) {
 		ph__say(PH_LOG_ERROR, "--initialize-disk was given, but there is no disk");

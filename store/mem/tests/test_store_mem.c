@@ -43,7 +43,8 @@ static void fixture_init(struct fixture *f, uint64_t bytes_max)
 {
 	ph_test_alloc_init(&f->memory);
 	ph_limits_init(&f->limits);
-	struct ph_store_mem_options options = {&f->memory.alloc, &f->limits, NULL, bytes_max, NULL};
+	struct ph_store_mem_options options = {
+	        .alloc = &f->memory.alloc, .limits = &f->limits, .bytes_max = bytes_max};
 	assert_int_equal(ph_store_mem_new(&f->store, &options), PH_OK);
 	struct ph_txn *txn;
 	assert_int_equal(ph_store_create(f->store, REPO, PH_HASH_SHA1, &txn), PH_OK);
@@ -310,7 +311,8 @@ static void no_locks(void **state)
 	struct ph_limits limits;
 	int left = 0;
 	struct ph_sync sync = {&left, no_mutex, nothing, nothing, nothing};
-	struct ph_store_mem_options options = {&memory.alloc, &limits, &sync, 0, NULL};
+	struct ph_store_mem_options options = {
+	        .alloc = &memory.alloc, .limits = &limits, .sync = &sync};
 	struct ph_store *store = NULL;
 	struct ph_txn *txn;
 	struct ph_snapshot *snapshot;
