@@ -42,7 +42,8 @@ struct ph_reader {
 	const struct ph_alloc *alloc;
 	const struct ph_limits *limits;
 	struct ph_inflate *inflate;
-	void *unpack; /* a state of source->unpack; NULL: there is none */
+	const struct ph_unpack *unpack; /* the source's; NULL: there is none */
+	void *unpack_state;
 	struct ph__cache cache;
 	struct link *links;
 	size_t link_count, link_capacity;
@@ -71,8 +72,8 @@ enum ph_status ph_reader_new(struct ph_reader **out, const struct ph_source *sou
 		return status;
 	}
 	/* Without one, inflate does. */
-	if (source->unpack && source->unpack->begin(&reader->unpack) != PH_OK)
-		reader->unpack = NULL;
+	if (source->unpack && source->unpack->begin(&reader->unpack_state) == PH_OK)
+		reader->unpack = source->unpack;
 	*out = reader;
 	return PH_OK;
 }
@@ -82,7 +83,7 @@ void ph_reader_free(struct ph_reader *reader)
 	if (!reader)
 		return;
 	if (reader->unpack)
-		reader->source->unpack->end(reader->unpack);
+		reader->unpack->end(reader->unpack_state);
 	ph__cache_release(&reader->cache);
 	ph_inflate_free(reader->inflate);
 	ph_mem_free(reader->alloc, reader->links);
@@ -209,8 +210,7 @@ static bool unpack_whole(const struct ph_reader *reader, const struct link *link
 	size_t len = link->raw_len - link->header_bytes;
 	size_t used;
 
-	return reader->source->unpack->run(reader->unpack, stream, len, &used, out, size) ==
-	               PH_OK &&
+	return reader->unpack->run(reader->unpack_state, stream, len, &used, out, size) == PH_OK &&
 	       used == len;
 }
 
