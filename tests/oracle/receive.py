@@ -489,6 +489,10 @@ class Round:
             elif my == "atomic push failure" and not their:
                 self.use("atomic")
                 meant = True
+            elif my == "atomic transaction failed" and not their and push.shallow and "shallow update not allowed" in [
+                    error for _, error in theirs]:
+                self.use("boundary")
+                meant = True
             elif my == "deletion of the current branch prohibited" and not their:
                 self.use("current")
                 meant = True
