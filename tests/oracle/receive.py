@@ -71,7 +71,7 @@ DIFFERENCES = {
     "not there": "git refuses to delete a ref that is not there when it has the object that it is said to name; where refs "
                  "are hidden we do not tell whether that is here",
     "git dies": "of a shallow push whose pack lacks a commit; we refuse the refs that need it",
-    "git crashes": "of a shallow push whose pack ends within its header, under receive.shallowUpdate",
+    "git crashes": "of a shallow push whose pack is cut or lacks a commit, under receive.shallowUpdate",
     "file and folder": "git before 2.50 does command after command, so that one command of a push can make room for "
                        "another's name; we, and git since, judge all of them by what was there",
 }
@@ -413,9 +413,9 @@ class Round:
         if git.code == 128 and {"incomplete", "cut"} & set(push.kind) and push.shallow and "unable to parse commit" in git.err:
             self.use("git dies")
             return True
-        if git.code == -11 and "cut" in push.kind and push.shallow and not ours.code:
+        if git.code in (-6, -11) and {"incomplete", "cut"} & set(push.kind) and push.shallow and not ours.code:
             self.use("git crashes")
-            return False
+            return True
         if git.code != ours.code:
             raise Found("status: git %d, ours %d" % (git.code, ours.code), "git: %s\nours: %s" % (
                 git.err[-300:], ours.err[-300:]))
