@@ -12,6 +12,8 @@
 #define END_BYTES ((uint64_t)1 << 20)
 /* Where superblocks are (store/disk/SPEC.md, section 1). */
 #define RING_BYTES ((size_t)128 << 10)
+/* What is zero behind the text of a store that was not finished. */
+#define UNFINISHED_BYTES ((size_t)64 << 10)
 
 struct mark {
 	uint32_t offset; /* from the beginning */
@@ -55,6 +57,15 @@ static bool is_store(const uint8_t *data, size_t len)
 	return false;
 }
 
+/* A store that was not finished: no file of anybody else's begins so. */
+static bool is_unfinished(const uint8_t *data, size_t len)
+{
+	static const char text[] = PH_STORE_DISK_UNFINISHED;
+
+	return len >= UNFINISHED_BYTES && memcmp(data, text, sizeof(text)) == 0 &&
+	       is_zero(data + sizeof(text), UNFINISHED_BYTES - sizeof(text));
+}
+
 static const char *name_of(const uint8_t *data, size_t len)
 {
 	if (is_store(data, len))
@@ -81,7 +92,9 @@ enum ph_status ph__blank_look(struct ph_device *device, const char **found)
 	if (!data)
 		return PH_ERR_NOMEM;
 	status = device->ops->read(device, 0, data, len);
-	if (status == PH_OK && !is_zero(data, len)) {
+	if (status == PH_OK && is_unfinished(data, len)) {
+		/* What there is beside the text is of that making. */
+	} else if (status == PH_OK && !is_zero(data, len)) {
 		*found = name_of(data, len);
 	} else if (status == PH_OK) {
 		status = device->ops->read(device, device->bytes - len, data, len);

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define BLANK_BYTES 65536u
+
+static const char unfinished[] = PH_STORE_DISK_UNFINISHED;
 #define DEVICE_BYTES_MIN ((uint64_t)1 << 20)
 #define TABLE_BUCKETS 1024u
 
@@ -124,6 +126,8 @@ static enum ph_status check_blank(struct ph__disk *disk)
 	if (!data)
 		return PH_ERR_NOMEM;
 	enum ph_status status = ph__io_read(&disk->io, 0, count, data);
+	if (status == PH_OK && memcmp(data, unfinished, sizeof(unfinished)) == 0)
+		memset(data, 0, sizeof(unfinished));
 	for (size_t i = 0; i < (size_t)count * PH__BLOCK && status == PH_OK; i++)
 		if (data[i] != 0)
 			status = PH_ERR_EXISTS;
@@ -131,13 +135,15 @@ static enum ph_status check_blank(struct ph__disk *disk)
 	return status;
 }
 
+/* The mark is where the second superblock comes. */
 static enum ph_status clear_ring(struct ph__disk *disk)
 {
-	uint8_t *zeros = ph_mem_zalloc(disk->alloc, PH__RING_BLOCKS, PH__BLOCK);
-	if (!zeros)
+	uint8_t *ring = ph_mem_zalloc(disk->alloc, PH__RING_BLOCKS, PH__BLOCK);
+	if (!ring)
 		return PH_ERR_NOMEM;
-	enum ph_status status = ph__io_write(&disk->io, 0, PH__RING_BLOCKS, zeros);
-	ph_mem_free(disk->alloc, zeros);
+	memcpy(ring, unfinished, sizeof(unfinished));
+	enum ph_status status = ph__io_write(&disk->io, 0, PH__RING_BLOCKS, ring);
+	ph_mem_free(disk->alloc, ring);
 	return status == PH_OK ? ph__io_flush(&disk->io) : status;
 }
 

@@ -508,6 +508,10 @@ def mkfs_blank(world):
     said = json.loads(tool(world, 0, "mkfs", "--force", "--json", disk))
     equal(said["bytes"], 20 << 20, "size")
     check("a store of packhorse" in tool(world, 1, "mkfs", disk), "a store")
+    text = b"unfinished store of packhorse\n\0"
+    check("data of some kind" in tool(world, 1, "mkfs", filled((0, text), (65535, b"x"))), "another's text")
+    disk = filled((0, text), (65536, b"map"), (-1, b"x"))
+    equal(tool(world, 0, "mkfs", "-q", disk), "", "a store that was not finished")
     disk = filled()
     equal(tool(world, 0, "mkfs", "-q", disk), "", "a blank file")
     short = world.path("short")

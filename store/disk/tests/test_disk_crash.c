@@ -351,6 +351,23 @@ static void test_two_cuts_without_flush(void **state)
 	sim_free(sim);
 }
 
+static void assert_zero(const uint8_t *data, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		assert_int_equal(data[i], 0);
+}
+
+/* What was not finished says so, or is as blank as before. */
+static void check_unfinished(const struct sim_device *medium)
+{
+	static const char text[] = PH_STORE_DISK_UNFINISHED;
+
+	if (memcmp(medium->data, text, sizeof(text)) == 0)
+		assert_zero(medium->data + sizeof(text), 64 * 1024 - sizeof(text));
+	else
+		assert_zero(medium->data, 2 << 20);
+}
+
 /* A format that is cut short leaves a device that opens or can be formatted again. */
 static void test_format_cut(void **state)
 {
@@ -377,6 +394,8 @@ static void test_format_cut(void **state)
 				          k == 0 ? 0 : ph_test_rng_next(&rng) | 1);
 			enum ph_status status =
 			        ph_store_disk_open(&store, &medium->device, &options);
+			if (status == PH_ERR_INVALID)
+				check_unfinished(medium);
 			if (status == PH_ERR_INVALID || status == PH_ERR_CORRUPT) {
 				assert_status(ph_store_disk_format(&medium->device, &options),
 				              PH_OK);

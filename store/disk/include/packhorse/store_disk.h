@@ -35,7 +35,14 @@ struct ph_store_disk_options {
 };
 
 /*
- * Formats a device that is blank (its first 64 KiB are zero, or it is empty and can grow).
+ * What a device begins with while it is formatted, with zeros behind it up to 64 KiB: where that is
+ * still so, formatting was interrupted, and the device is as good as blank (SPEC.md, section 7).
+ */
+#define PH_STORE_DISK_UNFINISHED "unfinished store of packhorse\n"
+
+/*
+ * Formats a device that is blank (its first 64 KiB are zero but for PH_STORE_DISK_UNFINISHED, or it
+ * is empty and can grow).
  * PH_ERR_EXISTS when it is not; PH_ERR_FULL when smaller than 1 MiB and it cannot grow.
  */
 PH_MUST_CHECK PH_API enum ph_status
