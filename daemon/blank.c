@@ -57,7 +57,7 @@ static bool is_store(const uint8_t *data, size_t len)
 	return false;
 }
 
-/* A store that was not finished: no file of anybody else's begins so. */
+/* A store that was not finished: what there is behind is of its making. */
 static bool is_unfinished(const uint8_t *data, size_t len)
 {
 	static const char text[] = PH_STORE_DISK_UNFINISHED;
@@ -92,10 +92,8 @@ enum ph_status ph__blank_look(struct ph_device *device, const char **found)
 	if (!data)
 		return PH_ERR_NOMEM;
 	status = device->ops->read(device, 0, data, len);
-	if (status == PH_OK && is_unfinished(data, len)) {
-		/* What there is beside the text is of that making. */
-	} else if (status == PH_OK && !is_zero(data, len)) {
-		*found = name_of(data, len);
+	if (status == PH_OK && !is_zero(data, len)) {
+		*found = is_unfinished(data, len) ? NULL : name_of(data, len);
 	} else if (status == PH_OK) {
 		status = device->ops->read(device, device->bytes - len, data, len);
 		if (status == PH_OK && !is_zero(data, len))

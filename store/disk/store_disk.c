@@ -9,10 +9,10 @@
 #include <string.h>
 
 #define BLANK_BYTES 65536u
-
-static const char unfinished[] = PH_STORE_DISK_UNFINISHED;
 #define DEVICE_BYTES_MIN ((uint64_t)1 << 20)
 #define TABLE_BUCKETS 1024u
+
+static const char unfinished[] = PH_STORE_DISK_UNFINISHED;
 
 /* ---- making and freeing the object ---- */
 

@@ -70,7 +70,7 @@ DIFFERENCES = {
                 "receive.shallowUpdate it forgets those parents",
     "not there": "git refuses to delete a ref that is not there when it has the object that it is said to name; where refs "
                  "are hidden we do not tell whether that is here",
-    "git dies": "of a shallow push whose pack lacks a commit; we refuse the refs that need it",
+    "git dies": "of a shallow push whose pack is cut or lacks a commit; we refuse the refs that need it",
     "git crashes": "of a shallow push whose pack is cut or lacks a commit, under receive.shallowUpdate",
     "file and folder": "git before 2.50 does command after command, so that one command of a push can make room for "
                        "another's name; we, and git since, judge all of them by what was there",
@@ -410,12 +410,13 @@ class Round:
         """Whether they differ so that the repositories may, too."""
         if ours.garbage or git.garbage:
             raise Found("garbage", "git %r, ours %r" % (git.garbage[:80], ours.garbage[:80]))
-        if git.code == 128 and {"incomplete", "cut"} & set(push.kind) and push.shallow and "unable to parse commit" in git.err:
-            self.use("git dies")
-            return True
-        if git.code in (-6, -11) and {"incomplete", "cut"} & set(push.kind) and push.shallow and not ours.code:
-            self.use("git crashes")
-            return True
+        if push.shallow and {"incomplete", "cut"} & set(push.kind):
+            if git.code == 128 and "unable to parse commit" in git.err:
+                self.use("git dies")
+                return True
+            if git.code in (-6, -11) and not ours.code and ("receive.shallowUpdate", "true") in self.config:
+                self.use("git crashes")
+                return True
         if git.code != ours.code:
             raise Found("status: git %d, ours %d" % (git.code, ours.code), "git: %s\nours: %s" % (
                 git.err[-300:], ours.err[-300:]))

@@ -13,7 +13,11 @@ extern "C" {
 
 struct ph_reader;
 
-/* source, alloc and limits must outlive it. The cache holds delta_cache_bytes_max at most. */
+/*
+ * source, alloc and limits must outlive it. The cache holds delta_cache_bytes_max at most. Where
+ * the source has an unpack, it inflates what was read whole, and what it refuses is inflated again
+ * by inflate.h, whose verdict counts. PH_ERR_NOMEM.
+ */
 PH_MUST_CHECK PH_API enum ph_status ph_reader_new(struct ph_reader **out,
                                                   const struct ph_source *source,
                                                   const struct ph_alloc *alloc,

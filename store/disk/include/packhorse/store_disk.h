@@ -22,7 +22,8 @@ struct ph_store_disk_options {
 	uint64_t cache_bytes;       /* bounded cache of blocks read; 0 for the default, 16 MiB */
 	/* Everything read and written is checked by it: a faster ph_crc32. NULL: that. */
 	uint32_t (*crc32)(uint32_t crc, const void *data, size_t len);
-	const struct ph_unpack *unpack; /* for readers of its packs; may be NULL */
+	/* Inflates for readers of its packs (unpack.h), and outlives the store; may be NULL. */
+	const struct ph_unpack *unpack;
 	/* Commits that may wait do so until ph_store_disk_commit. For a loop of one thread, where
 	 * they would come one after the other, each with flushes of its own. */
 	bool deferred;
@@ -35,8 +36,9 @@ struct ph_store_disk_options {
 };
 
 /*
- * What a device begins with while it is formatted, with zeros behind it up to 64 KiB: where that is
- * still so, formatting was interrupted, and the device is as good as blank (SPEC.md, section 7).
+ * What a device begins with while it is formatted, its 0 included, with zeros behind it up to 64
+ * KiB: where that is still so, formatting was interrupted, and the device is as good as blank
+ * (SPEC.md, section 7).
  */
 #define PH_STORE_DISK_UNFINISHED "unfinished store of packhorse\n"
 

@@ -12,9 +12,10 @@ extern "C" {
 struct ph_store_mem_options {
 	const struct ph_alloc *alloc;
 	const struct ph_limits *limits;
-	const struct ph_sync *sync;     /* NULL when one thread uses the store */
-	uint64_t bytes_max;             /* of all sections together; 0 for no limit */
-	const struct ph_unpack *unpack; /* for readers of its packs; may be NULL */
+	const struct ph_sync *sync; /* NULL when one thread uses the store */
+	uint64_t bytes_max;         /* of all sections together; 0 for no limit */
+	/* Inflates for readers of its packs (unpack.h), and outlives the store; may be NULL. */
+	const struct ph_unpack *unpack;
 };
 
 PH_MUST_CHECK PH_API enum ph_status ph_store_mem_new(struct ph_store **out,
