@@ -118,7 +118,7 @@ static void use_map(struct ph_map *map)
 static void try_section(const uint8_t *data, size_t size, const uint8_t *footer)
 {
 	static const struct ph_source_ops ops = {.pack_size = fake_size};
-	struct fake fake = {.source = {&ops, PH_HASH_SHA1}};
+	struct fake fake = {.source = {.ops = &ops, .algo = PH_HASH_SHA1}};
 	struct input input = {{input_read, size}, data};
 	struct ph_map *map;
 
