@@ -279,7 +279,7 @@ static enum ph_status keep_pattern(struct parse *parse, const char *pattern, siz
 	size_t wanted = 2 * file->pattern_room + len + 256;
 	char *grown;
 
-	if (file->pattern_room - file->pattern_bytes < len) {
+	if (!file->patterns || file->pattern_room - file->pattern_bytes < len) {
 		if (wanted - file->pattern_room > PH__ATTR_KEPT_BYTES_MAX - attributes->kept)
 			return PH_ERR_LIMIT;
 		grown = ph_mem_resize(attributes->alloc, file->patterns, wanted, 1);

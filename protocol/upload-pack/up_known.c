@@ -91,13 +91,12 @@ enum ph_step ph__up_known_targets(struct ph__up *up, uint32_t *budget)
 
 	while (*budget > 0) {
 		uint32_t at = up->cursor++;
-		const struct ph_oid *oid = &haves->oids[at];
+		const struct ph_oid *oid;
 		enum ph_status status;
 
 		if (at >= haves->count && at - haves->count == shallows->count)
 			return ph__up_go(up, PH__UP_KNOWN);
-		if (at >= haves->count)
-			oid = &shallows->oids[at - haves->count];
+		oid = at < haves->count ? &haves->oids[at] : &shallows->oids[at - haves->count];
 		status = add_target(up, oid);
 		ph_budget_spend(budget, 1);
 		if (status != PH_OK && status != PH_ERR_NOT_FOUND)
