@@ -64,7 +64,8 @@ static void start(void)
 	                                   .changed = on_changed,
 	                                   .agent = "packhorse/bench"};
 	bench_client_init(&p.client, &service);
-	bench_check(ph_maintenance_queue_new(&p.queue, p.store, ph_alloc_libc()), "a queue");
+	bench_check(ph_maintenance_queue_new(&p.queue, p.store, ph_alloc_libc(), p.now_ms),
+	            "a queue");
 }
 
 static uint64_t used_bytes(void)

@@ -143,13 +143,15 @@ static void thread_main(void *arg)
 struct ph_keeper *ph__keeper_new(const struct ph_service *service)
 {
 	struct ph_keeper *keeper = calloc(1, sizeof *keeper);
+	uint64_t now_ms = ph__now_ms();
 
 	if (!keeper)
 		return NULL;
 	keeper->service = *service;
 	keeper->service.wake_user = keeper;
 	keeper->service.wake = on_wake;
-	if (ph_maintenance_queue_new(&keeper->queue, service->store, service->alloc) != PH_OK) {
+	if (ph_maintenance_queue_new(&keeper->queue, service->store, service->alloc, now_ms) !=
+	    PH_OK) {
 		free(keeper);
 		return NULL;
 	}

@@ -303,7 +303,8 @@ static void on_upkeep_wake(void *user, struct ph_session *session)
 
 static bool start_upkeep(struct ph_service *service)
 {
-	if (ph_maintenance_queue_new(&upkeep_queue, service->store, service->alloc) != PH_OK)
+	if (ph_maintenance_queue_new(&upkeep_queue, service->store, service->alloc,
+	                             ph__plat_monotonic_ns() / NS_PER_MS) != PH_OK)
 		return false;
 	service->changed = on_changed;
 	upkeep_service = *service;

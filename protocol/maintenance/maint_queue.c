@@ -2,9 +2,9 @@
 /*
  * Which repository is to be looked after next. A push seldom comes alone, so one that changed waits
  * for a moment of quiet, but not for ever; and what the next push would make worthless waits until
- * it has been calm for longer. How long its last maintenance took decides how soon the next may
- * begin, so that a busy repository does not keep a core busy for a gain that the next push takes
- * away.
+ * it has been calm for longer. So wait all when a server starts, as somebody may be waiting for it.
+ * How long its last maintenance took decides how soon the next may begin, so that a busy repository
+ * does not keep a core busy for a gain that the next push takes away.
  */
 #include <packhorse/maintenance.h>
 
@@ -39,12 +39,13 @@ struct ph_maintenance_queue {
 	const struct ph_alloc *alloc;
 	struct item *items;
 	uint32_t count, room;
-	bool scanning; /* all repositories are due, from the one behind after on */
+	bool scanning; /* all repositories are due from scan_ms on: those behind after */
+	uint64_t scan_ms;
 	char after[PH_REPO_NAME_MAX + 1];
 };
 
 enum ph_status ph_maintenance_queue_new(struct ph_maintenance_queue **out, struct ph_store *store,
-                                        const struct ph_alloc *alloc)
+                                        const struct ph_alloc *alloc, uint64_t now_ms)
 {
 	struct ph_maintenance_queue *queue = ph_mem_zalloc(alloc, 1, sizeof(*queue));
 
@@ -53,6 +54,7 @@ enum ph_status ph_maintenance_queue_new(struct ph_maintenance_queue **out, struc
 	queue->store = store;
 	queue->alloc = alloc;
 	queue->scanning = true;
+	queue->scan_ms = now_ms + QUIET_MS;
 	*out = queue;
 	return PH_OK;
 }
@@ -161,6 +163,24 @@ static uint64_t due_at(const struct item *item)
 	return at > item->not_before_ms ? at : item->not_before_ms;
 }
 
+/* The next one of all. */
+static enum ph_status scan(struct ph_maintenance_queue *queue, uint64_t now_ms, char *out,
+                           uint64_t *at_ms)
+{
+	if (!queue->scanning)
+		return PH_END;
+	if (now_ms < queue->scan_ms) {
+		*at_ms = least(*at_ms, queue->scan_ms);
+		return PH_END;
+	}
+	/* A store that cannot say what it has is not asked again. */
+	queue->scanning = ph_store_next_repo(queue->store, queue->after, out) == PH_OK;
+	if (!queue->scanning)
+		return PH_END;
+	memcpy(queue->after, out, strlen(out) + 1);
+	return PH_OK;
+}
+
 enum ph_status ph_maintenance_queue_next(struct ph_maintenance_queue *queue, uint64_t now_ms,
                                          char *out, enum ph_maintenance_extent *extent,
                                          uint64_t *at_ms)
@@ -184,13 +204,7 @@ enum ph_status ph_maintenance_queue_next(struct ph_maintenance_queue *queue, uin
 		memcpy(out, next->name, sizeof(next->name));
 		return PH_OK;
 	}
-	/* A store that cannot say what it has is not asked again. */
-	if (queue->scanning && ph_store_next_repo(queue->store, queue->after, out) != PH_OK)
-		queue->scanning = false;
-	if (!queue->scanning)
-		return PH_END;
-	memcpy(queue->after, out, strlen(out) + 1);
-	return PH_OK;
+	return scan(queue, now_ms, out, at_ms);
 }
 
 static void leave(struct item *item, uint64_t now_ms)

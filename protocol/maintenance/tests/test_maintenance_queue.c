@@ -25,7 +25,7 @@ static int setup(void **state)
 	ph_test_alloc_init(&memory);
 	ph_limits_init(&limits);
 	assert_int_equal(ph_store_mem_new(&store, &options), PH_OK);
-	assert_int_equal(ph_maintenance_queue_new(&queue, store, &memory.alloc), PH_OK);
+	assert_int_equal(ph_maintenance_queue_new(&queue, store, &memory.alloc, 0), PH_OK);
 	return 0;
 }
 
@@ -84,17 +84,22 @@ static void test_all_at_first(void **state)
 	(void)state;
 	create("b");
 	create("a");
-	expect(5, "a");
+	expect_none(0, 1000);
+	ph_maintenance_queue_changed(queue, "b", 10);
+	expect_none(999, 1000);
+	expect(1000, "a");
 	create("c");
-	expect(5, "b");
-	expect(5, "c");
-	expect_none(5, PH_NO_DEADLINE);
+	expect(1000, "b");
+	expect(1000, "c");
+	expect_none(1000, 1010);
+	expect(1010, "b");
+	expect_none(1010, PH_NO_DEADLINE);
 }
 
 static void test_waits_for_quiet(void **state)
 {
 	(void)state;
-	expect_none(0, PH_NO_DEADLINE);
+	expect_none(1000, PH_NO_DEADLINE);
 	ph_maintenance_queue_changed(queue, "x", 1000);
 	expect_none(1000, 2000);
 	ph_maintenance_queue_changed(queue, "x", 1900);
@@ -125,8 +130,8 @@ static void test_waits_for_calm(void **state)
 {
 	(void)state;
 	create("a");
-	expect_extent(0, "a", PH_MAINTENANCE_WHOLE);
-	expect_none(0, PH_NO_DEADLINE);
+	expect_extent(1000, "a", PH_MAINTENANCE_WHOLE);
+	expect_none(1000, PH_NO_DEADLINE);
 	ph_maintenance_queue_changed(queue, "x", 1000);
 	expect_extent(2000, "x", PH_MAINTENANCE_LIGHT);
 	ph_maintenance_queue_ended(queue, "x", 2100, 100, 3);
@@ -156,7 +161,7 @@ static void test_waits_for_calm(void **state)
 static void test_pauses(void **state)
 {
 	(void)state;
-	expect_none(0, PH_NO_DEADLINE);
+	expect_none(1000, PH_NO_DEADLINE);
 	ph_maintenance_queue_changed(queue, "x", 1000);
 	expect(2000, "x");
 	ph_maintenance_queue_changed(queue, "x", 2500);
@@ -181,24 +186,24 @@ static void test_too_many(void **state)
 
 	(void)state;
 	create("a");
-	expect(0, "a");
-	expect_none(0, PH_NO_DEADLINE);
+	expect(1000, "a");
+	expect_none(1000, PH_NO_DEADLINE);
 	for (unsigned i = 0; i < 2000; i++) {
 		snprintf(name, sizeof(name), "n%u", i);
-		ph_maintenance_queue_changed(queue, name, 10);
+		ph_maintenance_queue_changed(queue, name, 1010);
 	}
 	/* Those that were noted come when it is time; until then, all there are. */
-	expect(20, "a");
-	expect_none(20, 1010);
-	expect(1010, "n0");
+	expect(1020, "a");
+	expect_none(1020, 2010);
+	expect(2010, "n0");
 }
 
 static void test_no_memory(void **state)
 {
 	(void)state;
 	create("a");
-	expect(0, "a");
-	expect_none(0, PH_NO_DEADLINE);
+	expect(1000, "a");
+	expect_none(1000, PH_NO_DEADLINE);
 	memory.fail_at = memory.calls + 1;
 	ph_maintenance_queue_changed(queue, "x", 1000);
 	expect(1000, "a");

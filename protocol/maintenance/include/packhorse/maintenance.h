@@ -49,16 +49,17 @@ PH_MUST_CHECK PH_API enum ph_status ph_maintenance_open(struct ph_session **out,
 
 /*
  * Which repository is to be looked after next: for an owner that runs maintenance by itself. Every
- * repository is once, from the beginning on; then those that changed, lightly when no push has come
- * for a moment and wholly when none has come for longer, and none so often that it takes more than
- * a small part of the time. One user at a time: the owner locks.
+ * repository is once, a moment after the beginning; then those that changed, lightly when no push
+ * has come for a moment and wholly when none has come for longer, and none so often that it takes
+ * more than a small part of the time. One user at a time: the owner locks.
  */
 struct ph_maintenance_queue;
 
-/* store must outlive it. PH_ERR_NOMEM. */
+/* store must outlive it; now_ms: when it begins, by the clock of the others. PH_ERR_NOMEM. */
 PH_MUST_CHECK PH_API enum ph_status ph_maintenance_queue_new(struct ph_maintenance_queue **out,
                                                              struct ph_store *store,
-                                                             const struct ph_alloc *alloc);
+                                                             const struct ph_alloc *alloc,
+                                                             uint64_t now_ms);
 PH_API void ph_maintenance_queue_free(struct ph_maintenance_queue *queue);
 /* For ph_service.changed. What cannot be noted makes all repositories due. */
 PH_API void ph_maintenance_queue_changed(struct ph_maintenance_queue *queue, const char *repo,
