@@ -114,7 +114,7 @@ static void keep(struct ph__format *format, enum ph_status status)
 static size_t signed_item(struct ph__format *format, struct ph__text *out, const char *at)
 {
 	char sign = *at == '-' || *at == '+' || *at == ' ' ? *at : 0;
-	size_t start = out->len, took;
+	size_t start = out->len, before, took;
 
 	at += sign != 0;
 	if (sign && *at == 'w')
@@ -127,7 +127,9 @@ static size_t signed_item(struct ph__format *format, struct ph__text *out, const
 		while (out->len && out->data[out->len - 1] == '\n')
 			ph__text_cut(out, out->len - 1);
 	} else if (out->len != start && sign != '-') {
-		keep(format, ph__text_insert(out, start, sign == '+' ? "\n" : " ", 1));
+		/* It may have taken more blanks from what stands in front than it has bytes. */
+		before = start < out->len ? start : out->len;
+		keep(format, ph__text_insert(out, before, sign == '+' ? "\n" : " ", 1));
 	}
 	return took + 1;
 }

@@ -383,6 +383,8 @@ static void test_formats(void **state)
 	        {"%C(", "%C("},
 	        {"%w(4)a b c", "a b\nc"},
 	        {"%w(0,2)x%n%ny", "  x\n\ny"},
+	        {"      %>>|(2)%+h|", " ababa\nba|"},
+	        {"                    %>>|(2)%+h|", " abababa\n|"},
 	};
 
 	(void)state;
