@@ -180,8 +180,10 @@ static bool retry(struct cursor *at)
 		at->deep_t = next_directory(at, at->deep_t);
 	else
 		at->deep_t = at->deep_t < at->t_end ? at->deep_t + 1 : NULL;
-	if (!at->deep_t)
+	if (!at->deep_t) {
+		at->deep_p = NULL;
 		return false;
+	}
 	at->p = at->deep_p;
 	at->t = at->deep_t;
 	return true;

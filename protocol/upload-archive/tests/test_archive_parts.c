@@ -80,6 +80,8 @@ static void test_wild(void **state)
 	        {"a*b*c/d*e", "aXbYc/dZe", true, true},
 	        {"a*b/c", "aXb/b/c", false, true},
 	        {"**/a*b/**/c*d", "x/ab/y/z/cXd", true, true},
+	        {"a/**\\/b", "a/x/b", true, true},
+	        {"a/**\\/b", "a/b", false, false},
 	        {"", "", true, true},
 	        {"", "a", false, false},
 	};
