@@ -4,7 +4,8 @@
  * for a moment of quiet, but not for ever; and what the next push would make worthless waits until
  * it has been calm for longer. So wait all when a server starts, as somebody may be waiting for it.
  * How long its last maintenance took decides how soon the next may begin, so that a busy repository
- * does not keep a core busy for a gain that the next push takes away.
+ * does not keep a core busy for a gain that the next push takes away; when it is calm, sooner, as
+ * it is likely the last.
  */
 #include <packhorse/maintenance.h>
 
@@ -16,7 +17,7 @@
 #define CALM_MS 10000u
 #define NOISE_MS_MAX 300000u
 #define NOISE_CHANGES_MAX 512u
-/* Pause after maintenance, in times of what it took, and at most. */
+/* Pause after maintenance, in times of what it took, and at most; of what is calm, once that. */
 #define PAUSE_TIMES 4u
 #define PAUSE_MS_MAX 600000u
 /* When others were in the way. */
@@ -30,7 +31,7 @@ struct item {
 	bool left;                  /* something was, for when it is calm */
 	uint64_t first_ms, last_ms; /* of the changes since the last time; last: of all */
 	uint64_t left_ms;           /* since when something is left */
-	uint64_t not_before_ms;
+	uint64_t not_before_ms, calm_not_before_ms;
 	uint32_t changes;
 };
 
@@ -137,6 +138,11 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 static uint64_t quiet_at(const struct item *item)
 {
 	if (item->changes >= NOISE_CHANGES_MAX)
@@ -154,13 +160,9 @@ static uint64_t calm_at(const struct item *item)
 
 static uint64_t due_at(const struct item *item)
 {
-	uint64_t at = PH_NO_DEADLINE;
+	uint64_t at = later(calm_at(item), item->calm_not_before_ms);
 
-	if (item->due)
-		at = quiet_at(item);
-	if (item->left)
-		at = least(at, calm_at(item));
-	return at > item->not_before_ms ? at : item->not_before_ms;
+	return item->due ? least(at, later(quiet_at(item), item->not_before_ms)) : at;
 }
 
 /* The next one of all. */
@@ -217,12 +219,12 @@ static void leave(struct item *item, uint64_t now_ms)
 void ph_maintenance_queue_ended(struct ph_maintenance_queue *queue, const char *repo,
                                 uint64_t now_ms, uint64_t took_ms, int exit_status)
 {
-	uint64_t pause_ms =
-	        took_ms > PAUSE_MS_MAX / PAUSE_TIMES ? PAUSE_MS_MAX : PAUSE_TIMES * took_ms;
+	uint64_t left_ms = exit_status == 2 ? LEFT_MS : 0;
+	uint64_t calm_pause_ms = later(least(took_ms, PAUSE_MS_MAX), left_ms);
+	uint64_t pause_ms = least(PAUSE_TIMES * least(took_ms, PAUSE_MS_MAX), PAUSE_MS_MAX);
 	struct item *item;
 
-	if (exit_status == 2 && pause_ms < LEFT_MS)
-		pause_ms = LEFT_MS;
+	pause_ms = later(pause_ms, calm_pause_ms);
 	item = pause_ms > 0 || exit_status == 3 ? item_of(queue, repo, now_ms) : NULL;
 	if (!item) {
 		if (exit_status == 3)
@@ -230,6 +232,7 @@ void ph_maintenance_queue_ended(struct ph_maintenance_queue *queue, const char *
 		return;
 	}
 	item->not_before_ms = now_ms + pause_ms;
+	item->calm_not_before_ms = now_ms + calm_pause_ms;
 	if (exit_status == 3)
 		leave(item, now_ms);
 	if (exit_status == 2 && !item->due) {

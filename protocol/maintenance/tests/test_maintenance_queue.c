@@ -166,18 +166,27 @@ static void test_pauses(void **state)
 	expect(2000, "x");
 	ph_maintenance_queue_changed(queue, "x", 2500);
 	ph_maintenance_queue_ended(queue, "x", 7000, 5000, 0);
-	/* Four times what it took. */
-	expect_none(7000, 27000);
-	expect(27000, "x");
-	ph_maintenance_queue_ended(queue, "x", 27000, 0, 0);
-	expect_none(27000, PH_NO_DEADLINE);
+	/* Four times what it took, or when it is calm. */
+	expect_none(7000, 12500);
+	ph_maintenance_queue_changed(queue, "x", 12000);
+	expect_none(12500, 22000);
+	ph_maintenance_queue_changed(queue, "x", 20000);
+	expect_none(22000, 27000);
+	expect_extent(27000, "x", PH_MAINTENANCE_LIGHT);
+	/* Once what it took, although it is calm before. */
+	ph_maintenance_queue_changed(queue, "x", 28000);
+	ph_maintenance_queue_ended(queue, "x", 48000, 21000, 0);
+	expect_none(48000, 69000);
+	expect_extent(69000, "x", PH_MAINTENANCE_WHOLE);
+	ph_maintenance_queue_ended(queue, "x", 69000, 0, 0);
+	expect_none(69000, PH_NO_DEADLINE);
 	/* Something was left. */
-	ph_maintenance_queue_ended(queue, "x", 30000, 10, 2);
-	expect_none(30000, 60000);
-	expect(60000, "x");
+	ph_maintenance_queue_ended(queue, "x", 70000, 10, 2);
+	expect_none(70000, 100000);
+	expect(100000, "x");
 	/* It failed: not before something changes. */
-	ph_maintenance_queue_ended(queue, "x", 61000, 10, 1);
-	expect_none(70000, PH_NO_DEADLINE);
+	ph_maintenance_queue_ended(queue, "x", 101000, 10, 1);
+	expect_none(110000, PH_NO_DEADLINE);
 }
 
 static void test_too_many(void **state)
