@@ -162,6 +162,7 @@ enum ph_status ph__map_step_commits(struct ph_map_maker *maker, uint32_t *budget
 {
 	if (maker->at == maker->graph.count) {
 		maker->at = 0;
+		maker->reading.parent = 0;
 		maker->phase = MAP_MORE_TABLE;
 		return PH_OK;
 	}
@@ -174,7 +175,8 @@ enum ph_status ph__map_step_commits(struct ph_map_maker *maker, uint32_t *budget
 	return close_commit(maker);
 }
 
-/* Numbers of parents are written as positions; the counts among them as they are. */
+/* Numbers of parents are written as positions; the counts among them as they are. reading.parent is
+ * how many of the former come next. */
 enum ph_status ph__map_step_more(struct ph_map_maker *maker, uint32_t *budget)
 {
 	const struct ph__map_graph *graph = &maker->graph;

@@ -9,7 +9,8 @@
 
 #include <packhorse/store.h>
 
-#define PH__SECTION_MAP (PH_SECTION_AUX + 1)
+/* What the type before it holds is not read: of merges of over two it may name wrong parents. */
+#define PH__SECTION_MAP (PH_SECTION_AUX + 3)
 /* Instead of a map. */
 #define PH__MAP_NONE "none"
 #define PH__MAP_NONE_BYTES 4u

@@ -288,7 +288,7 @@ void history_seal(struct history *h, struct ph_test_rng *rng)
 
 	for (uint32_t i = 0; i < h->count; i++) {
 		/* Newest first, as packs are mostly written. */
-		const struct node *node = &h->nodes[h->count - 1 - i];
+		const struct node *node = &h->nodes[h->oldest_first ? i : h->count - 1 - i];
 		uint32_t where = rng == NULL ? 0 : ph_test_rng_below(rng, 8);
 
 		if (node->left_out) {

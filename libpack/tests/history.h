@@ -31,6 +31,7 @@ struct history {
 	struct ph_test_source source; /* pass &h.source.set.source */
 	struct ph_limits limits;
 	bool sealed;
+	bool oldest_first; /* set to have the packs written so: as joined ones may be */
 	bool unique; /* set to promise that nothing is added twice: long histories are faster */
 };
 

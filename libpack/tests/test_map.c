@@ -42,6 +42,7 @@ static void random_histories(void **state)
 		uint32_t count = ph_test_rng_below(&rng, 24);
 
 		history_init(&h, round % 2 == 0 ? PH_HASH_SHA1 : PH_HASH_SHA256);
+		h.oldest_first = round % 4 < 2;
 		history_random(&h, &rng, 1 + ph_test_rng_below(&rng, 120), round % 3 == 0);
 		for (uint32_t i = 0; i < 6; i++) {
 			history_tag(&h,
@@ -86,15 +87,15 @@ static void a_line(void **state)
 	check_history(&h, tips, 20);
 }
 
-static void merges(void **state)
+static void check_merges(bool oldest_first)
 {
 	struct history h;
 	uint32_t roots[5];
 	uint32_t pair[2];
 	uint32_t tips[3];
 
-	(void)state;
 	history_init(&h, PH_HASH_SHA256);
+	h.oldest_first = oldest_first;
 	for (uint32_t i = 0; i < 5; i++) {
 		roots[i] = history_commit(&h, content(&h, i), NULL, 0, 10 + i);
 	}
@@ -114,6 +115,13 @@ static void merges(void **state)
 		pair[0] = left;
 	}
 	check_history(&h, tips, 3);
+}
+
+static void merges(void **state)
+{
+	(void)state;
+	check_merges(false);
+	check_merges(true);
 }
 
 /* A merge of many, so that its parents take several steps. */
