@@ -451,12 +451,13 @@ static void raise_descriptor_limit(void)
 /*
  * Large buffers go back to the system when they are freed. Left alone, glibc stops mapping them one
  * by one after the first few, and what eight clones at once needed stays with the process for ever.
+ * With fewer arenas, sessions fill the gaps that maintenance left, a little of many pages.
  */
 static void tune_malloc(void)
 {
 	(void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	(void)mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
-	(void)mallopt(M_ARENA_MAX, 2);
+	(void)mallopt(M_ARENA_MAX, 4);
 }
 
 static bool start(struct server *server)

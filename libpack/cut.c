@@ -67,7 +67,7 @@ enum ph_status ph_cut_new(struct ph_cut **out, const struct ph_source *source,
 		ph_cut_free(cut);
 		return status;
 	}
-	cut->env.maps = maps;
+	ph__walk_env_maps(&cut->env, maps);
 	*out = cut;
 	return PH_OK;
 }

@@ -154,6 +154,18 @@ static enum ph_status open_full(struct ph_pack_out *out)
 	return PH_ERR_NOT_FOUND;
 }
 
+/* With full entries there is not much left to be made anew. */
+static enum ph_status reader_new(struct ph_pack_out *out)
+{
+	const struct ph_pack_out_options *options = &out->options;
+	enum ph_status status =
+	        ph_reader_new(&out->reader, options->source, options->alloc, options->limits);
+
+	if (status == PH_OK && options->fulls_count)
+		ph_reader_lean(out->reader);
+	return status;
+}
+
 static enum ph_status open_again(struct ph_pack_out *out, uint32_t *budget)
 {
 	const struct ph_pack_out_options *options = &out->options;
@@ -161,8 +173,7 @@ static enum ph_status open_again(struct ph_pack_out *out, uint32_t *budget)
 	enum ph_status status = PH_OK;
 
 	if (!out->reader)
-		status = ph_reader_new(&out->reader, options->source, options->alloc,
-		                       options->limits);
+		status = reader_new(out);
 	if (status == PH_OK && !out->deflate)
 		status = ph_deflate_new(&out->deflate, options->alloc, PH__OUT_DEFLATE_LEVEL);
 	if (status == PH_OK)

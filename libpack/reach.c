@@ -53,7 +53,7 @@ enum ph_status ph_reach_new(struct ph_reach **out, const struct ph_source *sourc
 		                        reach->states.base[reach->states.packs]);
 	}
 	if (status == PH_OK && maps != NULL && maps->count > 0) {
-		reach->env.maps = maps;
+		ph__walk_env_maps(&reach->env, maps);
 		status = ph__marks_init(&reach->seen, source, alloc);
 		if (status == PH_OK) {
 			status = ph__marks_init(&reach->sought, source, alloc);

@@ -93,6 +93,11 @@ void ph_reader_free(struct ph_reader *reader)
 	ph_mem_free(reader->alloc, reader);
 }
 
+void ph_reader_lean(struct ph_reader *reader)
+{
+	reader->cache.bytes_max = reader->limits->delta_cache_bytes_max / 4;
+}
+
 const struct ph_source *ph_reader_source(const struct ph_reader *reader)
 {
 	return reader->source;

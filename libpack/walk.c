@@ -50,6 +50,9 @@ enum ph_status ph_walk_new(struct ph_walk **out, const struct ph_walk_options *o
 	}
 	walk->maps.fit = options->maps != NULL && options->maps->count > 0 &&
 	                 ph_filter_by_object(&walk->filter);
+	if (walk->maps.fit && !walk->connectivity) {
+		ph__walk_env_maps(&walk->env, options->maps);
+	}
 	*out = walk;
 	return PH_OK;
 }

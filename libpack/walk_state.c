@@ -7,6 +7,8 @@
 
 /* Words of states looked at in one step of a scan: one unit of budget. */
 #define SCAN_STEP 4096u
+/* One object in so many may be in no map for what is read beside them to be little. */
+#define UNMAPPED_SHARE 8u
 
 enum ph_status ph__states_init(struct ph__states *states, const struct ph_source *source,
                                const struct ph_alloc *alloc)
@@ -150,6 +152,20 @@ enum ph_status ph__walk_env_init(struct ph__walk_env *env, const struct ph_sourc
 {
 	*env = (struct ph__walk_env){.source = source, .alloc = alloc, .limits = limits};
 	return ph_reader_new(&env->reader, source, alloc, limits);
+}
+
+void ph__walk_env_maps(struct ph__walk_env *env, const struct ph_maps *maps)
+{
+	uint64_t all = ph_source_objects(env->source);
+	uint64_t mapped = 0;
+
+	env->maps = maps;
+	for (uint32_t i = 0; maps != NULL && i < maps->count; i++) {
+		mapped += ph_map_entries(maps->maps[i]);
+	}
+	if (mapped > 0 && mapped >= all - all / UNMAPPED_SHARE) {
+		ph_reader_lean(env->reader);
+	}
 }
 
 void ph__walk_env_release(struct ph__walk_env *env)

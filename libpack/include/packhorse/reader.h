@@ -23,6 +23,8 @@ PH_MUST_CHECK PH_API enum ph_status ph_reader_new(struct ph_reader **out,
                                                   const struct ph_alloc *alloc,
                                                   const struct ph_limits *limits);
 PH_API void ph_reader_free(struct ph_reader *reader);
+/* Where little is read twice: a quarter of the cache will do. Before anything is read. */
+PH_API void ph_reader_lean(struct ph_reader *reader);
 
 struct ph_object {
 	enum ph_object_type type;
