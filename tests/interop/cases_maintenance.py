@@ -4,7 +4,7 @@ import random
 import threading
 import time
 
-from harness import check, wait_for
+from harness import check, equal, wait_for
 
 
 def joined(server):
@@ -18,8 +18,29 @@ def clone_checked(world, server, name, source, copy):
     world.same(source, world.path(copy))
 
 
+def octopus(world, work):
+    """The branch's next commit is a merge of it and of two commits beside it."""
+    sides = [world.git("commit-tree", "-p", "HEAD", "-m", "side %d" % n, "HEAD^{tree}", cwd=work).text.strip()
+             for n in range(2)]
+    parents = [word for side in ["HEAD", *sides] for word in ("-p", side)]
+    merge = world.git("commit-tree", *parents, "-m", "octopus", "HEAD^{tree}", cwd=work).text.strip()
+    world.git("reset", "-q", "--hard", merge, cwd=work)
+
+
+def depths_checked(world, server, name, source, copy):
+    """Boundaries in the middle of history are those that git itself draws."""
+    for depth in range(1, 40, 6):
+        shallow = []
+        for n, url in enumerate((server.url(name), "file://" + source)):
+            repo = world.path("%s-%d-%d" % (copy, depth, n))
+            world.git("clone", "-q", "--bare", "--single-branch", "--branch", "main", "--depth", str(depth), url, repo)
+            world.git("fsck", "--strict", cwd=repo)
+            shallow.append((world.git("rev-list", "main", cwd=repo).text, world.objects(repo)))
+        equal(shallow[0], shallow[1], "a clone of depth %d" % depth)
+
+
 def busy_history(world, server, name, rounds, seed):
-    """Many small pushes: commits, forced updates, branches that come and go."""
+    """Many small pushes: commits, merges of three, forced updates, branches that come and go."""
     rng = random.Random(seed)
     work = world.path("work-" + name)
     world.git("init", "-q", "-b", "main", work)
@@ -39,6 +60,9 @@ def busy_history(world, server, name, rounds, seed):
             for branch in world.git("branch", "--list", "b*", cwd=work).text.split()[:2]:
                 world.git("push", "-q", server.url(name), ":refs/heads/" + branch, cwd=work)
                 world.git("branch", "-q", "-D", branch, cwd=work)
+        elif kind == 4:
+            octopus(world, work)
+            world.git("push", "-q", server.url(name), "main", cwd=work)
         elif kind == 3:
             world.git("tag", "-a", "-m", "tag", "t%d" % n, cwd=work)
             world.git("push", "-q", server.url(name), "t%d" % n, cwd=work)
@@ -59,12 +83,15 @@ def maintenance(world):
         said = world.ssh(server, "repo", "maintain", "app-" + store).text
         check("joined" in said or "let go of" in said or "nothing was due" in said, "repo maintain says: " + said)
         clone_checked(world, server, "app-" + store, source, "asked-" + store)
+        depths_checked(world, server, "app-" + store, source, "deep-" + store)
         copy = world.path("fetching-" + store)
         world.git("clone", "-q", server.url("app-" + store), copy)
         new = world.commit(source, "new")
         world.git("push", "-q", server.url("app-" + store), "main", cwd=source)
         world.git("fetch", "-q", cwd=copy)
         check(world.rev(copy, "origin/main") == new, "what was fetched after joining")
+        for trouble in ("nothing is dropped", "without maps"):
+            check(trouble not in server.text(), "the server says: " + trouble)
         server.stop()
 
 
