@@ -86,14 +86,22 @@ static void forget(struct ph_maintenance_queue *queue, uint64_t now_ms)
 	queue->count = kept;
 }
 
-/* The item of a repository, a new one if need be; NULL when there is no room. */
-static struct item *item_of(struct ph_maintenance_queue *queue, const char *repo, uint64_t now_ms)
+static struct item *find(struct ph_maintenance_queue *queue, const char *repo)
 {
-	size_t len = strlen(repo);
-
 	for (uint32_t i = 0; i < queue->count; i++)
 		if (strcmp(queue->items[i].name, repo) == 0)
 			return &queue->items[i];
+	return NULL;
+}
+
+/* The item of a repository, a new one if need be; NULL when there is no room. */
+static struct item *item_of(struct ph_maintenance_queue *queue, const char *repo, uint64_t now_ms)
+{
+	struct item *item = find(queue, repo);
+	size_t len = strlen(repo);
+
+	if (item)
+		return item;
 	if (queue->count == queue->room)
 		forget(queue, now_ms);
 	if (queue->count == queue->room) {
@@ -165,7 +173,7 @@ static uint64_t due_at(const struct item *item)
 	return item->due ? least(at, later(quiet_at(item), item->not_before_ms)) : at;
 }
 
-/* The next one of all. */
+/* The next one of all, but for those that changed, whose time comes. */
 static enum ph_status scan(struct ph_maintenance_queue *queue, uint64_t now_ms, char *out,
                            uint64_t *at_ms)
 {
@@ -175,12 +183,16 @@ static enum ph_status scan(struct ph_maintenance_queue *queue, uint64_t now_ms, 
 		*at_ms = least(*at_ms, queue->scan_ms);
 		return PH_END;
 	}
+	while (ph_store_next_repo(queue->store, queue->after, out) == PH_OK) {
+		const struct item *item = find(queue, out);
+
+		memcpy(queue->after, out, strlen(out) + 1);
+		if (!item || !item->due)
+			return PH_OK;
+	}
 	/* A store that cannot say what it has is not asked again. */
-	queue->scanning = ph_store_next_repo(queue->store, queue->after, out) == PH_OK;
-	if (!queue->scanning)
-		return PH_END;
-	memcpy(queue->after, out, strlen(out) + 1);
-	return PH_OK;
+	queue->scanning = false;
+	return PH_END;
 }
 
 enum ph_status ph_maintenance_queue_next(struct ph_maintenance_queue *queue, uint64_t now_ms,

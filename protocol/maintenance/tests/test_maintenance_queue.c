@@ -87,12 +87,12 @@ static void test_all_at_first(void **state)
 	expect_none(0, 1000);
 	ph_maintenance_queue_changed(queue, "b", 10);
 	expect_none(999, 1000);
-	expect(1000, "a");
+	expect_extent(1000, "a", PH_MAINTENANCE_WHOLE);
 	create("c");
-	expect(1000, "b");
+	/* The one that has just changed comes when it is quiet. */
 	expect(1000, "c");
 	expect_none(1000, 1010);
-	expect(1010, "b");
+	expect_extent(1010, "b", PH_MAINTENANCE_LIGHT);
 	expect_none(1010, PH_NO_DEADLINE);
 }
 
