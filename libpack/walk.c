@@ -50,6 +50,7 @@ enum ph_status ph_walk_new(struct ph_walk **out, const struct ph_walk_options *o
 	}
 	walk->maps.fit = options->maps != NULL && options->maps->count > 0 &&
 	                 ph_filter_by_object(&walk->filter);
+	/* Other walks read trees whatever maps there are. */
 	if (walk->maps.fit && !walk->connectivity) {
 		ph__walk_env_maps(&walk->env, options->maps);
 	}

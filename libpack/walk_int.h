@@ -92,7 +92,8 @@ struct ph__walk_env {
 enum ph_status ph__walk_env_init(struct ph__walk_env *env, const struct ph_source *source,
                                  const struct ph_alloc *alloc, const struct ph_limits *limits);
 void ph__walk_env_release(struct ph__walk_env *env);
-/* What is read goes by these maps, which may be NULL. Before anything is read. */
+/* What is read goes by these maps, which may be NULL; with less cache where they hold nearly all.
+ * Before anything is read. */
 void ph__walk_env_maps(struct ph__walk_env *env, const struct ph_maps *maps);
 /* Finds an object. Counts against limit and budget. */
 enum ph_status ph__walk_find(struct ph__walk_env *env, const struct ph_oid *oid, struct ph_loc *out,

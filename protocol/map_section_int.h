@@ -9,7 +9,7 @@
 
 #include <packhorse/store.h>
 
-/* What the type before it holds is not read: of merges of over two it may name wrong parents. */
+/* Maps of type PH_SECTION_AUX + 1 are not read: of octopuses they may name wrong parents. */
 #define PH__SECTION_MAP (PH_SECTION_AUX + 3)
 /* Instead of a map. */
 #define PH__MAP_NONE "none"

@@ -231,12 +231,11 @@ static void leave(struct item *item, uint64_t now_ms)
 void ph_maintenance_queue_ended(struct ph_maintenance_queue *queue, const char *repo,
                                 uint64_t now_ms, uint64_t took_ms, int exit_status)
 {
-	uint64_t left_ms = exit_status == 2 ? LEFT_MS : 0;
-	uint64_t calm_pause_ms = later(least(took_ms, PAUSE_MS_MAX), left_ms);
-	uint64_t pause_ms = least(PAUSE_TIMES * least(took_ms, PAUSE_MS_MAX), PAUSE_MS_MAX);
+	uint64_t took = least(took_ms, PAUSE_MS_MAX);
+	uint64_t calm_pause_ms = later(took, exit_status == 2 ? LEFT_MS : 0);
+	uint64_t pause_ms = later(least(PAUSE_TIMES * took, PAUSE_MS_MAX), calm_pause_ms);
 	struct item *item;
 
-	pause_ms = later(pause_ms, calm_pause_ms);
 	item = pause_ms > 0 || exit_status == 3 ? item_of(queue, repo, now_ms) : NULL;
 	if (!item) {
 		if (exit_status == 3)

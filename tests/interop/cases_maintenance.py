@@ -60,12 +60,12 @@ def busy_history(world, server, name, rounds, seed):
             for branch in world.git("branch", "--list", "b*", cwd=work).text.split()[:2]:
                 world.git("push", "-q", server.url(name), ":refs/heads/" + branch, cwd=work)
                 world.git("branch", "-q", "-D", branch, cwd=work)
-        elif kind == 4:
-            octopus(world, work)
-            world.git("push", "-q", server.url(name), "main", cwd=work)
         elif kind == 3:
             world.git("tag", "-a", "-m", "tag", "t%d" % n, cwd=work)
             world.git("push", "-q", server.url(name), "t%d" % n, cwd=work)
+        elif kind == 4:
+            octopus(world, work)
+            world.git("push", "-q", server.url(name), "main", cwd=work)
     return work
 
 
